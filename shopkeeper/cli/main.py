@@ -1,0 +1,36 @@
+"""The `shopkeeper` command: one file in this folder for each group of subcommands."""
+
+import os
+import sys
+
+import typer
+
+from shopkeeper import tracing
+from shopkeeper.cli import ask, learn, measure, run, setup
+from shopkeeper.errors import ShopkeeperError
+
+app = typer.Typer(
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Search, recommendations and a storefront that a shop runs itself.",
+)
+for group in (setup, learn, measure, ask, run):
+    group.register(app)
+
+
+def main() -> None:
+    """Run, and turn our own errors into one line and exit code 2."""
+    tracing.speak(not os.environ.get("SHOPKEEPER_QUIET"))
+    try:
+        app()
+    except ShopkeeperError as error:
+        print(f"shopkeeper: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("shopkeeper: stopped; what was published stays in use.", file=sys.stderr)
+        sys.exit(130)
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(0)

@@ -1,0 +1,175 @@
+"""The whole system on one page: what each room promises to the others.
+
+Tables travel between rooms; tensors stay inside one. Big tables are Ibis expressions, tables
+at hand are Polars. Letters for shapes in every docstring: B requests, K results each,
+N rows, F features, D width of a vector. Column names and table shapes are in `schema`.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Protocol, Self, runtime_checkable
+
+import ibis
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+
+class Source(Protocol):
+    """Reads the files a shop has. One file in `data/sources` for each format."""
+
+    def read(self, backend: Any, location: Path | None) -> dict[str, ibis.Table]:
+        """Return raw tables by the names of `schema.TABLES`, unchecked, with a `line` column.
+
+        `backend` is an Ibis connection; `location` the file or folder, None for a source that
+        brings its own. Raises BadData if the file is missing, empty, broken or has other columns.
+        """
+
+
+class Store(Protocol):
+    """Keeps tables. One file in `store` for each engine."""
+
+    def table(self, name: str) -> ibis.Table:
+        """Return table `name` of `schema.TABLES`, an expression; no rows if never written."""
+
+    def forget(self, user_id: str) -> int:
+        """Delete every row of a shopper in every table, and return how many rows went."""
+
+
+class Encoder(Protocol):
+    """Turns texts into vectors. One file in `encoders` for each method."""
+
+    def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Return one vector of length 1 per text, [N, D]."""
+
+
+class Index(Protocol):
+    """Finds products by words. One file in `search/indexes` for each method."""
+
+    def build(self, products: pl.DataFrame, vectors: NDArray[np.float32]) -> Self:
+        """Learn the catalogue: `schema.PRODUCTS` rows and their text vectors [N, D]."""
+
+    def search(self, query: str, vector: NDArray[np.float32] | None, k: int) -> pl.DataFrame:
+        """Return up to k rows of `item_id`, `score`, best first. `vector` [D] is the query's."""
+
+    def save(self, folder: Path) -> None:
+        """Write the index into an empty `folder`."""
+
+    def restore(self, folder: Path) -> Self:
+        """Read what `save` wrote."""
+
+
+class Recommender(Protocol):
+    """Proposes products. One file in `recommenders` for each method.
+
+    Nothing about a shopper is frozen in a model: the request brings the history.
+    """
+
+    def fit(self, events: pl.DataFrame, products: pl.DataFrame | None = None) -> Self:
+        """Learn from `schema.LEARN` rows in any order. A second call forgets the first.
+
+        `products` (`schema.PRODUCTS`, perhaps with a `vector` column of [D] floats) is the
+        catalogue; without it the products of the events are all there is.
+        """
+
+    def recommend(self, requests: pl.DataFrame, k: int) -> pl.DataFrame:
+        """Answer `schema.REQUESTS` with `schema.RESULTS`: up to k rows per request, best first.
+
+        Only products that were known to `fit`, never one of the request's `exclude`.
+        """
+
+    def score(self, requests: pl.DataFrame, candidates: pl.DataFrame) -> NDArray[np.float32]:
+        """Score N given candidates (`request`, `item_id`), [N], NaN where there is nothing to say.
+
+        In the order of `recommend`, so that one list can be judged by every method.
+        """
+
+    def save(self, folder: Path) -> None:
+        """Write what was learned into an empty `folder`; the settings are kept by the registry."""
+
+    def restore(self, folder: Path) -> Self:
+        """Read what `save` wrote. Must not need a training library."""
+
+
+@runtime_checkable
+class Updatable(Protocol):
+    """A model that can go on learning from where it stands."""
+
+    def fitted(self) -> bool:
+        """Tell whether it has learned before."""
+
+    def update(self, events: pl.DataFrame, products: pl.DataFrame | None = None) -> Self:
+        """Learn on from all events known now; new products get a place."""
+
+
+@dataclass(frozen=True)
+class Moment:
+    """Requests and their candidates as flat arrays; B requests, H purchases, N candidates.
+
+    Products are numbered by their row in the catalogue, [P]. Both blocks are sorted by request.
+    """
+
+    size: int
+    """P, the number of products."""
+    now_B: NDArray[np.float64]
+    """The clock of each request, in days since 1970."""
+    owner_H: NDArray[np.int64]
+    """Whose purchase it was: a row of `now_B`."""
+    item_H: NDArray[np.int64]
+    age_H: NDArray[np.float64]
+    """Days before the request; oldest first in each request, equal within a basket."""
+    owner_N: NDArray[np.int64]
+    item_N: NDArray[np.int64]
+    scores: Mapping[str, NDArray[np.float32]]
+    """What each recommender says of the N candidates, NaN where nothing."""
+
+
+class Feature(Protocol):
+    """Knows something of a candidate at the moment of a request. One file in `features` each."""
+
+    def fit(self, events: pl.DataFrame, products: pl.DataFrame, now: datetime) -> Self:
+        """Take the snapshot of the shop at `now` from purchases before it."""
+
+    def names(self) -> tuple[str, ...]:
+        """Name the F columns of `compute`; known after `fit`."""
+
+    def compute(self, moment: Moment) -> NDArray[np.float32]:
+        """Return [N, F] for the N candidates, NaN for unknown. The same code trains and serves."""
+
+    def save(self, folder: Path) -> None:
+        """Write the snapshot into an empty `folder`."""
+
+    def restore(self, folder: Path) -> Self:
+        """Read what `save` wrote."""
+
+
+class Ranker(Protocol):
+    """Orders candidates by the chance of a sale. One file in `ranking` for each method."""
+
+    def fit(
+        self,
+        features: NDArray[np.float32],
+        labels: NDArray[np.float32],
+        weights: NDArray[np.float32],
+    ) -> Self:
+        """Learn from [N, F] features, [N] labels in {0, 1}, and what each row counts, [N]."""
+
+    def score(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return one score per row, [N], higher first."""
+
+    def save(self, folder: Path) -> None:
+        """Write what was learned into an empty `folder`."""
+
+    def restore(self, folder: Path) -> Self:
+        """Read what `save` wrote. Must not need a training library."""
+
+
+class Policy(Protocol):
+    """Decides what may be shown. One file in `policies` for each rule."""
+
+    def apply(
+        self, page: pl.DataFrame, requests: pl.DataFrame, products: pl.DataFrame
+    ) -> pl.DataFrame:
+        """Return `page` (`schema.RESULTS`, best first) with rows dropped or moved, never added."""

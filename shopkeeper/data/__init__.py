@@ -1,0 +1,1 @@
+"""What happened in the shop, can we trust it?"""

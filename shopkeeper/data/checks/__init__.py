@@ -1,0 +1,1 @@
+"""What may a row not be? One file for each check."""

@@ -1,0 +1,37 @@
+"""Stock adjustments with a clerk's note in place of a product's name: `?`, `damaged`."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from shopkeeper import schema
+from shopkeeper.data.descriptions import is_note
+
+if TYPE_CHECKING:
+    import ibis
+
+
+class Notes:
+    """Refuses events that carry a note and earned nothing; a paid line stays, whatever is said."""
+
+    @dataclass(frozen=True, kw_only=True)
+    class Config:
+        """What counts as earning nothing."""
+
+        paid_minor: int = 1
+        """A line whose piece cost at least this much is a sale, whatever is written beside it."""
+
+        def __post_init__(self) -> None:
+            if self.paid_minor < 1:
+                raise ValueError(f"paid_minor must be at least 1, but is {self.paid_minor}")
+
+    tables = ("events",)
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+
+    def refuse(self, rows: "ibis.Table") -> "dict[str, ibis.BooleanValue]":
+        """Return which rows to refuse, by reason."""
+        if "title" not in rows.columns:
+            return {}
+        unpaid = rows[schema.PRICE].isnull() | (rows[schema.PRICE] < self.config.paid_minor)
+        return {"the description is a note, not a product": is_note(rows.title) & unpaid}

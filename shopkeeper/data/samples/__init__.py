@@ -1,0 +1,1 @@
+"""Which made-up shops are there, whose truth is known?"""

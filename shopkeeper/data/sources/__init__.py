@@ -1,0 +1,1 @@
+"""Which formats can we read? One file for each."""

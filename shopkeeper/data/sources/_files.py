@@ -1,0 +1,165 @@
+"""Opens a file of rows as an Ibis table, with `line` numbers, or says what is wrong with it."""
+
+import difflib
+from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import ibis
+
+from shopkeeper.errors import BadData, Missing
+
+
+def open_rows(backend: Any, path: Path, *, encoding: str = "utf-8") -> ibis.Table:
+    """Open Parquet, CSV or a workbook; CSV columns are text, lines count from 1.
+
+    A file that is missing, empty, half-written, broken or of another kind is BadData; a workbook
+    without a reader for workbooks is Missing.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise BadData(f"There is no file {path}. Give the path of a .parquet, .csv or .xlsx file.")
+    if path.stat().st_size == 0:
+        raise BadData(f"The file {path} is empty (0 bytes). Export or download it again.")
+    kind = path.suffix.lower()
+    if kind in (".xlsx", ".xls"):
+        return _workbook(path)
+    if kind not in (".parquet", ".csv", ".txt"):
+        raise BadData(f"The file {path} ends in '{kind}'. Give a .parquet, .csv or .xlsx file.")
+    try:
+        if kind == ".parquet":
+            rows = backend.read_parquet(path, file_row_number=True)
+            rows = rows.mutate(line=rows.file_row_number + 1).drop("file_row_number")
+        else:
+            rows = backend.read_csv(path, all_varchar=True, header=True, encoding=encoding)
+            rows = rows.mutate(line=ibis.row_number() + 1)
+        first = rows.head(1).to_pyarrow()
+    except Exception as error:
+        reason = str(error).strip().splitlines()[0][:200]
+        raise BadData(
+            f"The file {path} is broken or half-written: {reason} Export or download it again."
+        ) from error
+    if first.num_rows == 0:
+        raise BadData(f"The file {path} has columns but no rows. Export or download it again.")
+    return rows
+
+
+def _workbook(path: Path) -> ibis.Table:
+    """Read the first sheet of a workbook as text."""
+    import polars as pl
+
+    engine = next((name for name in ("fastexcel", "openpyxl") if find_spec(name)), None)
+    if engine is None:
+        raise Missing(
+            f"Reading {path.name} needs `pip install fastexcel`. Or open the workbook, save it as "
+            "CSV, and give that file."
+        )
+    reader: Any = {"fastexcel": "calamine"}.get(engine, engine)
+    try:
+        rows = pl.read_excel(path, engine=reader)
+    except Exception as error:
+        raise BadData(f"The workbook {path} cannot be read: {error}. Save it as CSV.") from error
+    if rows.is_empty():
+        raise BadData(f"The workbook {path} has no rows. Export or download it again.")
+    return ibis.memtable(rows.with_row_index("line", offset=1))
+
+
+def pick(rows: ibis.Table, wanted: Mapping[str, Sequence[str]], path: Path) -> dict[str, str]:
+    """Find each wanted column under one of its names, whatever its case, spaces and underscores.
+
+    Args:
+        rows: The table as it came.
+        wanted: Names that each column may have, the official one first, by our word for it.
+        path: What the error calls the table.
+
+    Returns:
+        The name in `rows` for each word of `wanted`.
+
+    Raises:
+        BadData: A column is not there; the nearest that is there is named.
+    """
+    there = {_plain(name): name for name in rows.columns}
+    found: dict[str, str] = {}
+    for word, names in wanted.items():
+        hits = [there[_plain(name)] for name in names if _plain(name) in there]
+        if not hits:
+            near = difflib.get_close_matches(_plain(names[0]), there, n=1)
+            hint = f" Is it '{there[near[0]]}'?" if near else ""
+            others = [name for name in rows.columns if name != "line"]
+            raise BadData(
+                f"The file {path} has no column '{names[0]}'.{hint} It has: "
+                f"{', '.join(others)[:300]}. Rename the column to '{names[0]}'."
+            )
+        found[word] = hits[0]
+    return found
+
+
+def plain_types(rows: ibis.Table, columns: Sequence[str], path: Path) -> None:
+    """Raise BadData where a column holds lists, records or bytes instead of plain values."""
+    for name in columns:
+        dtype = rows[name].type()
+        if dtype.is_nested() or dtype.is_binary():
+            raise BadData(
+                f"Column '{name}' of {path} holds {dtype}, not text, numbers or times. "
+                "Export it as plain values."
+            )
+
+
+def as_float(value: Any) -> Any:
+    """Read a number, or null where there is none."""
+    return value.try_cast("float64")
+
+
+def as_whole(number: Any, dtype: str = "int64") -> Any:
+    """Round a number to a whole one; null where it is not a number or too large.
+
+    By hand, for `round` casts without asking, and the engine trusts Parquet statistics, which
+    leave NaN out, over any test for NaN.
+    """
+    half_up = number.abs() + 0.5
+    whole = half_up - half_up % 1
+    return (number < 0).ifelse(-whole, whole).try_cast(dtype)
+
+
+def as_id(value: Any) -> Any:
+    """Read an id as text; `17850.0` is 17850, and blanks are null."""
+    text = value.cast("string").strip().re_replace(r"^(\d+)\.0+$", r"\1")
+    return text.lower().isin(["", "nan", "none", "null", "na"]).ifelse(ibis.null("string"), text)
+
+
+def as_minor(total: Any, exponent: int = 2) -> Any:
+    """Turn money into minor units; what is above nothing stays at least 1."""
+    minor = as_whole(total * 10**exponent)
+    return ((total > 0) & (minor == 0)).ifelse(ibis.literal(1, "int64"), minor)
+
+
+def as_time(value: Any, *, day_first: bool = False) -> Any:
+    """Read a time of no zone as UTC: a timestamp, ISO text, or `12/1/2010 8:26`; else null."""
+    if value.type().is_temporal():
+        return value.cast("timestamp(6)").cast("timestamp('UTC', 6)")
+    text = value.cast("string").strip()
+    pattern = r"^(\d{1,2})/(\d{1,2})/(\d{4})\s+(\d{1,2}):(\d{2})"
+    month, day = (2, 1) if day_first else (1, 2)
+
+    def part(group: int) -> Any:
+        return text.re_extract(pattern, group)
+
+    slashed = (
+        part(3)
+        + "-"
+        + part(month).lpad(2, "0")
+        + "-"
+        + part(day).lpad(2, "0")
+        + " "
+        + part(4).lpad(2, "0")
+        + ":"
+        + part(5)
+        + ":00"
+    )
+    iso = text.re_search(pattern).ifelse(slashed, text)
+    return iso.try_cast("timestamp(6)").cast("timestamp('UTC', 6)")
+
+
+def _plain(name: str) -> str:
+    return "".join(letter for letter in name.lower() if letter.isalnum())

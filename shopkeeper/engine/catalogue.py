@@ -1,0 +1,161 @@
+"""The products as they are now, at hand: one table and the row of each id."""
+
+import re
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from typing import Any
+
+import polars as pl
+
+from shopkeeper.errors import BadRequest, NotFound
+from shopkeeper.schema import CATEGORY, CURRENCY, PRICE, PRODUCT_ID, PRODUCTS, conform
+
+EXPONENTS = {
+    **dict.fromkeys(("JPY", "KRW", "VND", "CLP", "ISK", "XAF", "XOF", "UGX", "PYG"), 0),
+    **dict.fromkeys(("KWD", "BHD", "OMR", "JOD", "TND", "IQD", "LYD"), 3),
+}
+"""Digits after the point by ISO 4217, where they are not 2."""
+TEXTS = (
+    "title",
+    "description",
+    CATEGORY,
+    "brand",
+    "size",
+    "color",
+    "item_group_id",
+    "link",
+    "image_link",
+)
+CHARS_MAX = 10_000
+AVAILABILITY = ("in_stock", "out_of_stock", "preorder", "backorder")
+
+
+class Catalogue:
+    """All products of a shop; the newest word on each id counts."""
+
+    def __init__(self, products: pl.DataFrame) -> None:
+        """Take `schema.PRODUCTS` rows with distinct ids."""
+        self.table = conform(products, PRODUCTS)
+        self._row = {item: row for row, item in enumerate(self.table[PRODUCT_ID].to_list())}
+        self._newer: dict[str, dict[str, Any]] = {}
+        self._now = self.table
+
+    def __len__(self) -> int:
+        return len(self._row) + len(self._newer.keys() - self._row.keys())
+
+    def __contains__(self, item: str) -> bool:
+        return item in self._row or item in self._newer
+
+    def get(self, item: str) -> dict[str, Any]:
+        """Return one product as a row of `schema.PRODUCTS`; NotFound if there is none."""
+        if item in self._newer:
+            return self._newer[item]
+        if item not in self._row:
+            raise NotFound(f"There is no product '{item[:80]}' in this shop.")
+        return self.table.row(self._row[item], named=True)
+
+    def rows(self, items: Sequence[str]) -> pl.DataFrame:
+        """Return the products of these ids, in this order; ids nobody knows are left out."""
+        at = [self._row[item] for item in items if item in self._row]
+        if not any(item in self._newer for item in items):
+            return self.table[at]
+        known = [self.get(item) for item in items if item in self]
+        return pl.DataFrame(known, schema=PRODUCTS)
+
+    def put(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Let these rows of `schema.PRODUCTS` replace what was known of their ids."""
+        for row in rows:
+            self._newer[str(row[PRODUCT_ID])] = dict(row)
+        older = self.table.filter(~pl.col(PRODUCT_ID).is_in(list(self._newer)))
+        newer = pl.DataFrame(list(self._newer.values()), schema=PRODUCTS)
+        self._now = pl.concat([older, newer])
+
+    def all(self) -> pl.DataFrame:
+        """Return every product as it is now; the same table as long as nothing changed."""
+        return self._now
+
+
+def shown(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Turn a row of `schema.PRODUCTS` into what people and HTTP see: a decimal `price`."""
+    seen = {key: value for key, value in row.items() if key != PRICE and value is not None}
+    seen["price"] = decimal_price(row[PRICE], row[CURRENCY])
+    return seen
+
+
+def decimal_price(price_minor: int | None, currency: str | None) -> str | None:
+    """Write minor units as a decimal number, such as `1250` pence as `12.50`."""
+    if price_minor is None:
+        return None
+    digits = EXPONENTS.get(currency or "", 2)
+    return f"{Decimal(price_minor).scaleb(-digits):.{digits}f}"
+
+
+def minor_price(price: Any, currency: str, field: str) -> int:
+    """Read a decimal price of a currency as minor units.
+
+    Args:
+        price: A number or a string such as `"12.50"`.
+        currency: ISO 4217 code.
+        field: What the error calls it.
+
+    Returns:
+        Pence, cents...; at least 0.
+
+    Raises:
+        BadRequest: It is not a finite number from 0 to a billion.
+    """
+    try:
+        amount = Decimal(str(price)).scaleb(EXPONENTS.get(currency, 2))
+    except ArithmeticError as error:
+        raise BadRequest(
+            field, f"{field} must be a number such as 12.50, got {price!r}."
+        ) from error
+    if not amount.is_finite() or not 0 <= amount <= 10**12:
+        raise BadRequest(field, f"{field} must be from 0 to a billion, got {price!r}.")
+    return int(amount.to_integral_value())
+
+
+def product_row(
+    given: Mapping[str, Any], at: str, currency: str, old: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Check one posted product and return a row of `schema.PRODUCTS`.
+
+    Args:
+        given: Merchant Center names; `price` a decimal. What lacks keeps its old value.
+        at: Where it stood, such as `products[3]`.
+        currency: The shop's, where neither the product nor its old row names one.
+        old: The row known so far; empty for a new product.
+
+    Returns:
+        A full row, `updated` left to the caller.
+
+    Raises:
+        BadRequest: A field has a wrong value; `field` names it.
+    """
+    item = given.get(PRODUCT_ID)
+    if not isinstance(item, str) or not 0 < len(item) <= 200:
+        raise BadRequest(f"{at}.id", f"{at}.id must be a string of 1 to 200 characters.")
+    row = {name: old.get(name) for name in PRODUCTS} | {PRODUCT_ID: item} | _texts(given, at)
+    if not row["title"]:
+        raise BadRequest(f"{at}.title", f"{at}.title is needed for a new product.")
+    row[CURRENCY] = given.get(CURRENCY) or row[CURRENCY] or currency
+    if not re.fullmatch("[A-Z]{3}", str(row[CURRENCY])):
+        raise BadRequest(f"{at}.currency", f"{at}.currency must be an ISO 4217 code such as GBP.")
+    if given.get("price") is not None:
+        row[PRICE] = minor_price(given["price"], str(row[CURRENCY]), f"{at}.price")
+    row["availability"] = given.get("availability") or row["availability"] or AVAILABILITY[0]
+    if row["availability"] not in AVAILABILITY:
+        raise BadRequest(
+            f"{at}.availability", f"{at}.availability must be one of {', '.join(AVAILABILITY)}."
+        )
+    return row
+
+
+def _texts(given: Mapping[str, Any], at: str) -> dict[str, str]:
+    found = {name: given[name] for name in TEXTS if given.get(name) is not None}
+    for name, value in found.items():
+        if not isinstance(value, str) or len(value) > CHARS_MAX:
+            raise BadRequest(
+                f"{at}.{name}", f"{at}.{name} must be text of up to {CHARS_MAX:,} characters."
+            )
+    return found

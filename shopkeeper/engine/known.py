@@ -1,0 +1,64 @@
+"""What a shop knows, taken from its lake: the one door through which models see data."""
+
+from pathlib import Path
+
+import polars as pl
+
+from shopkeeper.config import Config
+from shopkeeper.engine.learn import Known
+from shopkeeper.errors import BadData
+from shopkeeper.schema import (
+    EVENT_ID,
+    EVENT_NAME,
+    ITEM,
+    LEARN,
+    PRODUCT_ID,
+    PRODUCTS,
+    TIME,
+    TRANSACTION,
+    USER,
+    VISITOR,
+    WANTS,
+    conform,
+)
+from shopkeeper.store.lake import Lake
+from shopkeeper.store.records import Records
+from shopkeeper.tracing import stage
+
+
+def lake_of(folder: Path, config: Config) -> Lake:
+    """Open the lake of a shop with the memory and threads that its settings allow."""
+    return Lake(folder / "lake", memory_mb=config.store.memory_mb, threads=config.store.threads)
+
+
+def records_of(folder: Path, config: Config) -> Records:
+    """Open the records of a shop: `shop.db` in its folder, or the database its settings name."""
+    return Records(config.store.url or f"sqlite:///{folder / 'shop.db'}")
+
+
+def known_of(folder: Path, config: Config) -> Known:
+    """Read what models learn from: the newest `events_max` wants, and the catalogue.
+
+    Args:
+        folder: The shop's folder.
+        config: Its settings.
+
+    Returns:
+        Events in time order, ties by event id; products by id.
+
+    Raises:
+        BadData: Nothing was loaded yet.
+    """
+    with stage("read"):
+        lake = lake_of(folder, config)
+        table = lake.table("events")
+        wanted = table.filter(table[EVENT_NAME].isin(WANTS) & table[ITEM].notnull())
+        newest = wanted.order_by(wanted[TIME].desc()).limit(config.train.events_max)
+        events = newest.select(*LEARN, TRANSACTION, VISITOR, EVENT_ID).to_polars()
+        events = events.sort(TIME, EVENT_ID).with_columns(
+            pl.col(TIME).cast(LEARN[TIME]), pl.coalesce(USER, VISITOR).alias(USER)
+        )
+        products = conform(lake.table("products").to_polars(), PRODUCTS).sort(PRODUCT_ID)
+    if events.is_empty() or products.is_empty():
+        raise BadData("This shop has no products or events yet. Run `shopkeeper ingest` first.")
+    return Known(events.select(*LEARN, TRANSACTION), products)

@@ -1,0 +1,182 @@
+"""How a shop's models learn: recommenders, features and the ranker that fuses them.
+
+The ranker learns on held-back periods: at each of several moments before `end`, everything is
+fitted on what was known then, and asked for the basket that came next. Then all is fitted up to
+`end`. Nothing ever sees an event of its own future.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from shopkeeper import registry
+from shopkeeper.config import Config
+from shopkeeper.contracts import Feature, Recommender, Updatable
+from shopkeeper.engine.fusion import Fusion, chunks
+from shopkeeper.errors import BadData
+from shopkeeper.evaluation.splits import next_basket, requests_at
+from shopkeeper.schema import ITEM, PRODUCT_ID, REQUEST, TIME, USER
+from shopkeeper.tracing import progress, stage
+
+
+@dataclass(frozen=True)
+class Known:
+    """What a shop knows: events in time order, and the catalogue."""
+
+    events: pl.DataFrame
+    """`schema.LEARN` columns and `transaction_id`."""
+    products: pl.DataFrame
+    """`schema.PRODUCTS`, perhaps with `vector`; its order numbers the products."""
+
+    def before(self, moment: datetime) -> "Known":
+        """Return what was known just before a moment."""
+        return Known(self.events.filter(pl.col(TIME) < moment), self.products)
+
+
+@dataclass
+class Learner:
+    """Fits the parts of one shop, again and again as the clock moves on."""
+
+    config: Config
+    seed: int
+    recommenders: dict[str, Recommender]
+
+    @classmethod
+    def of(cls, config: Config, names: Iterable[str], seed: int | None = None) -> "Learner":
+        """Build the named recommenders with the shop's settings; nothing is learned yet."""
+        seed = config.train.seed if seed is None else seed
+        made = {name: _seeded("recommenders", name, config, seed) for name in names}
+        return cls(config, seed, made)
+
+    def fit(self, known: Known) -> None:
+        """Fit every recommender to what is known; one that can be updated is, after its first."""
+        for name, part in self.recommenders.items():
+            with stage(name):
+                if isinstance(part, Updatable) and part.fitted():
+                    part.update(known.events, known.products)
+                else:
+                    part.fit(known.events, known.products)
+
+    def fusion(self, known: Known, now: datetime) -> Fusion:
+        """Join the recommenders, as they are fitted now, with features and an empty ranker."""
+        train = self.config.train
+        features: list[Feature] = [
+            registry.build("features", name, **self.config.part("features", name))
+            for name in train.features
+        ]
+        with stage("features"):
+            for feature in features:
+                feature.fit(known.events, known.products, now)
+        ids = known.products[PRODUCT_ID].to_list()
+        return Fusion(
+            recommenders={name: self.recommenders[name] for name in train.fused},
+            features=features,
+            ranker=_seeded("ranking", train.ranker, self.config, self.seed),
+            rows={item: row for row, item in enumerate(ids)},
+            pool=train.candidates,
+            last_basket=train.last_basket,
+        )
+
+
+def learn(
+    config: Config, known: Known, end: datetime, seed: int | None = None
+) -> tuple[Learner, Fusion]:
+    """Learn everything that the ranked page needs from what was known before `end`.
+
+    Args:
+        config: The shop's settings.
+        known: Events and products; events at `end` or later are not looked at.
+        end: The first moment that is not learned from.
+        seed: Overrules the seed in the settings.
+
+    Returns:
+        The learner with all recommenders fitted up to `end`, and the fusion.
+
+    Raises:
+        BadData: There is too little before `end` to learn from.
+    """
+    past = known.before(end)
+    if past.events.is_empty():
+        raise BadData(f"There is no event before {end:%Y-%m-%d} to learn from. Load more events.")
+    learner = Learner.of(config, config.train.fused, seed)
+    lessons: list[Lesson] = []
+    for back in progress(_moments(config), "held-back periods"):
+        moment = end - timedelta(days=back)
+        until = min(moment + timedelta(days=config.train.period_days), end)
+        with stage(f"period-{moment:%Y-%m-%d}"):
+            lesson = _lesson(learner, past, moment, until)
+        lessons += [lesson] if lesson else []
+    with stage("refit"):
+        learner.fit(past)
+        fusion = learner.fusion(past, end)
+    with stage("ranker"):
+        if not lessons:
+            raise BadData(
+                f"No shopper bought again in the periods before {end:%Y-%m-%d}; the ranker has "
+                f"nothing to learn from. Load more events, or shorten [train] period_days."
+            )
+        fusion.ranker.fit(*(np.concatenate(column) for column in zip(*lessons, strict=True)))
+    return learner, fusion
+
+
+Lesson = tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]
+"""Features [N, F], labels [N], weights [N]."""
+
+
+def _lesson(learner: Learner, past: Known, moment: datetime, until: datetime) -> Lesson | None:
+    """Fit all at `moment`, and compare the candidates with the baskets that came next."""
+    before = past.before(moment)
+    if before.events.is_empty():
+        return None
+    window = past.events.filter(pl.col(TIME) < until)
+    train = learner.config.train
+    targets = next_basket(window, moment, baskets=train.label_baskets)
+    if targets.height > train.requests_max:
+        targets = targets.sample(train.requests_max, seed=learner.seed, shuffle=True).sort(USER)
+    if targets.is_empty():
+        return None
+    learner.fit(before)
+    fusion = learner.fusion(before, moment)
+    requests = requests_at(window, moment, targets[USER].to_list(), train.history_max)
+    with stage("candidates"):
+        return _compare(fusion, requests, targets["targets"].to_list(), train.new_weight)
+
+
+def _compare(
+    fusion: Fusion, requests: pl.DataFrame, targets: Sequence[Sequence[str]], new_weight: float
+) -> Lesson:
+    """Label the candidates; those that are new to the shopper count `new_weight`."""
+    features, labels, weights = [], [], []
+    for first, chunk in chunks(requests):
+        united, at = fusion.propose(chunk)
+        bought = pl.DataFrame(
+            {REQUEST: range(chunk.height), ITEM: targets[first : first + chunk.height]},
+            schema={REQUEST: pl.UInt32, ITEM: pl.List(pl.String)},
+        ).explode(ITEM)
+        hit = united.join(
+            bought.with_columns(hit=1.0), [REQUEST, ITEM], "left", maintain_order="left"
+        )
+        own = np.isin(at.owner_N * at.size + at.item_N, np.unique(at.owner_H * at.size + at.item_H))
+        features.append(fusion.matrix(at))
+        labels.append(hit["hit"].fill_null(0.0).to_numpy().astype(np.float32))
+        weights.append(np.where(own, 1.0, new_weight).astype(np.float32))
+    return np.concatenate(features), np.concatenate(labels), np.concatenate(weights)
+
+
+def _moments(config: Config) -> list[int]:
+    """Return how many days before the end each held-back period begins, oldest first."""
+    train = config.train
+    return [train.period_days + train.period_step_days * n for n in range(train.periods)][::-1]
+
+
+def _seeded(shelf: str, name: str, config: Config, seed: int) -> Any:
+    """Build a part with the shop's settings, and the seed where it takes one."""
+    settings: Mapping[str, object] = config.part(shelf, name)
+    fields = registry.find(shelf, name).Config.__dataclass_fields__
+    more = {"seed": seed} if "seed" in fields and "seed" not in settings else {}
+    return registry.build(shelf, name, **settings, **more)

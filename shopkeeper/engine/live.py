@@ -1,0 +1,246 @@
+"""What a running shop holds in memory: the models of one bundle, the products, and who did what.
+
+Models come from a bundle, products from the records, histories from the lake and the event log. A
+new bundle replaces the models in one step; state and log stay.
+"""
+
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from shopkeeper import registry
+from shopkeeper.config import Config
+from shopkeeper.contracts import Encoder, Policy, Recommender
+from shopkeeper.engine.catalogue import Catalogue, minor_price
+from shopkeeper.engine.clock import Clock
+from shopkeeper.engine.compact import fold_log, past_events
+from shopkeeper.engine.fusion import Fusion
+from shopkeeper.engine.known import lake_of, records_of
+from shopkeeper.operations.bundles import Bundles
+from shopkeeper.schema import BECAUSE, CATEGORY, ITEM, PRODUCT_ID
+from shopkeeper.search.catalogue import ProductSearch, SearchPage
+from shopkeeper.search.suggest import Suggest
+from shopkeeper.store.records import Records
+from shopkeeper.streaming.log import EventLog
+from shopkeeper.streaming.state import OnlineState
+
+SALES = "sales.parquet"
+FUSION = "fusion"
+
+
+@dataclass(frozen=True)
+class Models:
+    """The models of one bundle, restored."""
+
+    version: str
+    clock: Clock
+    recommenders: Mapping[str, Recommender]
+    fusion: Fusion | None
+    encoder: Encoder
+    search: ProductSearch
+    suggest: Suggest
+    sales: Mapping[str, float]
+    """Baskets by product, in the newest period."""
+
+    @classmethod
+    def restore(cls, config: Config, bundles: Bundles) -> "Models":
+        """Read the bundle in use; NotFitted if none was published, BadData if it is damaged."""
+        folder = bundles.open(version := bundles.current())
+        about = bundles.manifest(version)
+        recommenders = {
+            path.name: registry.load(path) for path in sorted((folder / "recommenders").iterdir())
+        }
+        sold = pl.read_parquet(folder / SALES)
+        return cls(
+            version=version,
+            clock=_clock(config, about),
+            recommenders=recommenders,
+            fusion=_fusion(config, folder, recommenders),
+            encoder=registry.load(folder / "encoder"),
+            search=ProductSearch(registry.load(folder / "search" / "index")),
+            suggest=Suggest().restore(folder / "search"),
+            sales=dict(zip(sold[ITEM].to_list(), sold["baskets"].to_list(), strict=True)),
+        )
+
+
+class Live:
+    """One running shop; threads may share it."""
+
+    def __init__(self, models: Models, config: Config, catalogue: Catalogue) -> None:
+        """Hold models and products; `load` adds records, log and state."""
+        self.models = models
+        self.catalogue = catalogue
+        self.lock = threading.RLock()
+        self.policies: dict[str, Policy] = {
+            name: registry.build("policies", name, **config.part("policies", name))
+            for place in config.placements.values()
+            for name in place.policies
+        }
+        self.records: Records
+        self.log: EventLog
+        self.state: OnlineState
+
+    @classmethod
+    def load(cls, folder: Path, config: Config, bundles: Bundles) -> "Live":
+        """Open everything that a shop needs to answer.
+
+        Args:
+            folder: The shop's folder.
+            config: Its settings.
+            bundles: Its models.
+
+        Returns:
+            The running shop.
+
+        Raises:
+            NotFitted: Nothing was published yet.
+            BadData: The bundle or a table is damaged.
+            ShopkeeperError: Another process serves this shop.
+        """
+        models = Models.restore(config, bundles)
+        records = records_of(folder, config)
+        live = cls(models, config, Catalogue(records.all()))
+        live.records = records
+        live.log = EventLog(folder / "log", config.serving.segment_mb)
+        try:
+            lake = lake_of(folder, config)
+            live.state = OnlineState(history_max=config.train.history_max)
+            left = fold_log(lake, live.log)
+            live.state.seed(past_events(lake, config.train.events_max))
+            live.state.append(left)
+        except BaseException:
+            live.close()
+            raise
+        return live
+
+    def reload(self, config: Config, bundles: Bundles) -> None:
+        """Take the models of the bundle that is in use now; products and state are kept."""
+        models = Models.restore(config, bundles)
+        with self.lock:
+            self.models = models
+            self.catalogue = Catalogue(self.records.all())
+
+    def close(self) -> None:
+        """Let go of files."""
+        self.log.close()
+        self.records.close()
+
+    @property
+    def version(self) -> str:
+        """The bundle that answers."""
+        return self.models.version
+
+    @property
+    def clock(self) -> Clock:
+        """The shop's time."""
+        return self.models.clock
+
+    @property
+    def recommenders(self) -> Mapping[str, Recommender]:
+        """The trained recommenders by name."""
+        return self.models.recommenders
+
+    @property
+    def fusion(self) -> Fusion | None:
+        """The trained ranker with its recommenders."""
+        return self.models.fusion
+
+    def find(
+        self,
+        query: str,
+        *,
+        filters: Mapping[str, Sequence[str]] | None,
+        price_min: float | None,
+        price_max: float | None,
+        **page: Any,
+    ) -> SearchPage:
+        """Search the catalogue; see `Shop.search`."""
+        currency = self._currency()
+        bounds: dict[str, Any] = {
+            name: None if price is None else minor_price(price, currency, name)
+            for name, price in (("price_min", price_min), ("price_max", price_max))
+        }
+        vector: NDArray[np.float32] | None = None
+        if query.strip():
+            vector = self.models.encoder.encode([query])[0]
+        chosen = {name: list(values) for name, values in (filters or {}).items()}
+        return self.models.search.search(
+            query,
+            vector,
+            self.catalogue.all(),
+            filters=chosen,
+            popularity=self.models.sales,
+            **bounds,
+            **page,
+        )
+
+    def complete(self, typed: str, k: int) -> list[tuple[str, str]]:
+        """Complete what is being typed."""
+        return self.models.suggest.complete(typed, k)
+
+    def titles(self, page: pl.DataFrame) -> dict[str, str]:
+        """Return the titles of a page's products and of those that led to them."""
+        wanted = set(page[ITEM].to_list())
+        if BECAUSE in page.columns:
+            wanted |= set(page[BECAUSE].drop_nulls().to_list())
+        rows = self.catalogue.rows(sorted(wanted)).select(PRODUCT_ID, "title")
+        return {item: title or item for item, title in rows.iter_rows()}
+
+    def walkers(self, k: int) -> list[dict[str, Any]]:
+        """Name shoppers of different habits, and say what each buys most."""
+        found = []
+        for user_id, events in self.state.walkers(k):
+            items = [item for item, _, _ in self.state.recent(user_id, None, 200)]
+            rows = self.catalogue.rows(items)
+            kinds = rows[CATEGORY].drop_nulls().str.split(" > ").list.last()
+            top = kinds.value_counts(sort=True).head(2)[CATEGORY].to_list()
+            note = (
+                f"buys {' and '.join(top)}"
+                if top
+                else f"bought {rows['title'][0]}"
+                if rows.height
+                else ""
+            )
+            found.append({"user_id": user_id, "events": events, "note": note})
+        return found
+
+    def _currency(self) -> str:
+        known = self.catalogue.table["currency"].drop_nulls()
+        return str(known[0]) if len(known) else "USD"
+
+
+def save_fusion(fusion: Fusion, folder: Path) -> None:
+    """Write the ranker and features into a bundle; recommenders are kept beside them."""
+    registry.save(fusion.ranker, folder / FUSION / "ranker")
+    for number, feature in enumerate(fusion.features):
+        registry.save(feature, folder / FUSION / f"feature-{number:02d}")
+    ids = pl.DataFrame({ITEM: list(fusion.rows)}, schema={ITEM: pl.String})
+    ids.write_parquet(folder / FUSION / "products.parquet")
+
+
+def _fusion(config: Config, folder: Path, recommenders: Mapping[str, Recommender]) -> Fusion | None:
+    if not (folder / FUSION).is_dir():
+        return None
+    ids = pl.read_parquet(folder / FUSION / "products.parquet")[ITEM].to_list()
+    return Fusion(
+        recommenders={name: recommenders[name] for name in config.train.fused},
+        features=[registry.load(path) for path in sorted((folder / FUSION).glob("feature-*"))],
+        ranker=registry.load(folder / FUSION / "ranker"),
+        rows={item: row for row, item in enumerate(ids)},
+        pool=config.train.candidates,
+        last_basket=config.train.last_basket,
+    )
+
+
+def _clock(config: Config, about: Mapping[str, Any]) -> Clock:
+    if config.shop.clock == "live":
+        return Clock()
+    made, last = (datetime.fromisoformat(about[name]) for name in ("made", "last_event"))
+    return Clock(made - last)

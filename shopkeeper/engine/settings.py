@@ -1,0 +1,88 @@
+"""The settings of a shop, with those of every part on every shelf."""
+
+import dataclasses
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from shopkeeper import config, registry
+from shopkeeper.config import Config
+from shopkeeper.errors import BadConfig
+
+
+@cache
+def parts() -> dict[str, type[Any]]:
+    """Return the `Config` class of every part, by address such as `recommenders.ease`."""
+    return {
+        f"{shelf}.{name}": registry.find(shelf, name).Config
+        for shelf in registry.SHELVES
+        for name in registry.names(shelf)
+    }
+
+
+def read(folder: Path) -> Config:
+    """Read the `shop.toml` of a shop's folder and check every name in it.
+
+    Args:
+        folder: The shop's folder.
+
+    Returns:
+        The settings.
+
+    Raises:
+        NotFound: The folder holds no shop.
+        BadConfig: A name or value is wrong.
+    """
+    found = config.read(folder / config.FILE, parts())
+    for shelf, given in _names_in(found):
+        registry.find(shelf, given)
+    for name, placement in found.placements.items():
+        strange = set(placement.sources) - set(found.train.recommenders)
+        if strange:
+            raise BadConfig(
+                f"[placements.{name}] asks '{sorted(strange)[0]}', which [train] recommenders "
+                f"does not name. Add it there or take it out here."
+            )
+    return found
+
+
+def init(folder: Path, **shop: Any) -> Path:
+    """Write a `shop.toml` with every default into `folder`, which must not hold one.
+
+    Args:
+        folder: Where the shop will live; made if it is not there.
+        shop: Values by section, such as `data={"source": "online_retail"}`.
+
+    Returns:
+        The file written.
+
+    Raises:
+        BadConfig: There is a shop already, or a name or value is wrong.
+    """
+    path = folder / config.FILE
+    if path.exists():
+        raise BadConfig(f"'{path}' is there already. Change it, or choose another folder.")
+    try:
+        sections = {
+            name: dataclasses.replace(getattr(Config(), name), **values)
+            for name, values in shop.items()
+        }
+    except (TypeError, ValueError, AttributeError) as error:
+        raise BadConfig(f"These settings cannot be: {error}.") from error
+    registry.find("data.sources", sections.get("data", Config().data).source)
+    folder.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(".part")
+    partial.write_text(config.write(Config(**sections), parts()), "utf-8")
+    partial.replace(path)
+    return path
+
+
+def _names_in(found: Config) -> list[tuple[str, str]]:
+    named = [("data.sources", found.data.source), ("ranking", found.train.ranker)]
+    named += [("search.indexes", found.search.index), ("encoders", found.search.encoder)]
+    named += [("recommenders", name) for name in found.train.recommenders + found.train.fused]
+    named += [("features", name) for name in found.train.features]
+    for placement in found.placements.values():
+        named += [("recommenders", name) for name in placement.sources]
+        named += [("policies", name) for name in placement.policies]
+    return named

@@ -1,0 +1,348 @@
+"""One shop as a Python object: the same use-cases that the command line and HTTP offer.
+
+from shopkeeper import Shop
+with Shop.open("myshop") as shop:
+    shop.search("tea light")
+    shop.recommend("home", user_id="17850")
+"""
+
+import secrets
+import time
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Self
+
+import polars as pl
+
+from shopkeeper.engine import settings
+from shopkeeper.engine.answers import Answer, Receipt, Result
+from shopkeeper.engine.catalogue import product_row, shown
+from shopkeeper.engine.live import Live
+from shopkeeper.engine.page import compose, request
+from shopkeeper.errors import BadRequest, NotFound, unknown
+from shopkeeper.explain.sentences import reasons
+from shopkeeper.operations.bundles import Bundles
+from shopkeeper.schema import EXCLUDE, ITEM, PRODUCTS, RANK, SCORE, SOURCE
+from shopkeeper.streaming.events import normalise
+
+REFRESH_S = 2.0
+"""How often a running shop looks whether a new bundle was published."""
+WORDS_MAX = 300
+"""Characters of a query that count."""
+
+
+class Shop:
+    """A shop's folder, opened. Models are loaded at the first question."""
+
+    def __init__(self, folder: Path) -> None:
+        """Read the settings of the shop in `folder`; use `Shop.open`."""
+        self.folder = folder
+        self.config = settings.read(folder)
+        self.bundles = Bundles(folder / "bundles")
+        self._live: Live | None = None
+        self._checked_s = 0.0
+
+    @classmethod
+    def open(cls, folder: str | Path) -> Self:
+        """Open the shop in `folder`.
+
+        Args:
+            folder: Holds `shop.toml`.
+
+        Returns:
+            The shop; nothing is loaded yet.
+
+        Raises:
+            NotFound: There is no shop.
+            BadConfig: Its settings are wrong.
+        """
+        return cls(Path(folder))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the event log and the models."""
+        if self._live is not None:
+            self._live.close()
+            self._live = None
+
+    @property
+    def live(self) -> Live:
+        """The models and state that answer; NotFitted before the first `train`."""
+        if self._live is None:
+            self._live = Live.load(self.folder, self.config, self.bundles)
+        elif time.monotonic() - self._checked_s > REFRESH_S:
+            self._checked_s = time.monotonic()
+            if self.bundles.current() != self._live.version:
+                self._live.reload(self.config, self.bundles)
+        return self._live
+
+    def ingest(self, file: str | Path | None = None) -> dict[str, Any]:
+        """Load products and events from the source named in the settings; see `engine.ingest`."""
+        from shopkeeper.engine.ingest import ingest
+
+        return ingest(self.folder, self.config, Path(file) if file else None)
+
+    def train(self) -> dict[str, Any]:
+        """Learn from all that was loaded, measure, publish; see `engine.train`."""
+        from shopkeeper.engine.train import train
+
+        return train(self.folder, self.config)
+
+    def evaluate(self, seeds: Sequence[int] = (0,)) -> dict[str, Any]:
+        """Measure every recommender and the fusion on a temporal split; see `engine.evaluate`."""
+        from shopkeeper.engine.evaluate import evaluate
+
+        return evaluate(self.folder, self.config, seeds)
+
+    def search(  # noqa: PLR0913
+        self,
+        query: str,
+        *,
+        k: int = 24,
+        offset: int = 0,
+        filters: Mapping[str, Sequence[str]] | None = None,
+        price_min: float | None = None,
+        price_max: float | None = None,
+        sort: str = "relevance",
+        user_id: str | None = None,
+        visitor_id: str | None = None,
+    ) -> Answer:
+        """Find products by words.
+
+        Args:
+            query: What the shopper typed; empty to browse.
+            k: Products on a page, from 1.
+            offset: Products to skip.
+            filters: Wanted values by attribute; `product_type` takes the beginning of a path.
+            price_min: Lowest price, as shoppers see it.
+            price_max: Highest price.
+            sort: `relevance`, `price_asc`, `price_desc` or `newest`.
+            user_id: Who asks, for the log.
+            visitor_id: Which visitor asks.
+
+        Returns:
+            The page, with facets.
+
+        Raises:
+            BadRequest: An argument is out of range or names what is not there.
+            NotFitted: The shop was never trained.
+        """
+        began = time.perf_counter()
+        self._check_size(k, offset)
+        del user_id, visitor_id
+        live = self.live
+        found = live.find(
+            query[:WORDS_MAX],
+            k=k,
+            offset=offset,
+            filters=filters,
+            price_min=price_min,
+            price_max=price_max,
+            sort=sort,
+        )
+        why = {"lexical": "Matches your words", "dense": "Close in meaning"}
+        page = found.rows
+        sentences = [
+            why.get(source, "Matches your words and their meaning") for source in page[SOURCE]
+        ]
+        if not query.strip():
+            sentences = ["Popular in this shop"] * page.height
+        return self._answer(page, sentences, found.total, began, found.notes, found.facets)
+
+    def suggest(self, prefix: str, *, k: int = 8) -> list[dict[str, str]]:
+        """Complete what is being typed: `text` and `kind` (`query`, `category` or `product`)."""
+        self._check_size(k, 0)
+        return [{"text": text, "kind": kind} for text, kind in self.live.complete(prefix[:100], k)]
+
+    def recommend(
+        self,
+        placement: str,
+        *,
+        k: int | None = None,
+        user_id: str | None = None,
+        visitor_id: str | None = None,
+        items: Sequence[str] | None = None,
+        exclude: Sequence[str] | None = None,
+    ) -> Answer:
+        """Answer one place on a page.
+
+        Args:
+            placement: A name under [placements] in shop.toml, such as `home`.
+            k: How many products; the placement's size by default.
+            user_id: The shopper, if known.
+            visitor_id: The browser, if not.
+            items: The product looked at, or those in the cart.
+            exclude: Products not to show.
+
+        Returns:
+            The page, each product with source and reason.
+
+        Raises:
+            NotFound: There is no such placement, or no such product among `items`.
+            BadRequest: `k` is out of range.
+            NotFitted: The shop was never trained.
+        """
+        began = time.perf_counter()
+        if placement not in self.config.placements:
+            raise NotFound(str(unknown("placement", placement[:80], self.config.placements)))
+        place = self.config.placements[placement]
+        self._check_size(size := place.size if k is None else k, 0)
+        live = self.live
+        for item in items or ():
+            live.catalogue.get(item)
+        history = live.state.history(user_id, visitor_id)
+        hidden = {*(exclude or ()), *(items or ()), *live.state.dismissed(user_id, visitor_id)}
+        asked = request(
+            placement,
+            history[-self.config.train.history_max :],
+            live.clock.now(),
+            user_id=user_id,
+            seeds=list(items or ()),
+            exclude=sorted(hidden),
+        )
+        with live.lock:
+            page = compose(
+                asked,
+                place,
+                live.recommenders,
+                live.fusion,
+                [live.policies[name] for name in place.policies],
+                live.catalogue,
+                size,
+            )
+        bought = {item for item, name, _ in history if name == "purchase"}
+        page = page.filter(~pl.col(ITEM).is_in(asked[EXCLUDE][0]))
+        sentences = reasons(page, live.titles(page), bought)
+        return self._answer(page, sentences, page.height, began)
+
+    def product(self, item_id: str) -> dict[str, Any]:
+        """Return one product with a decimal `price`; NotFound if there is none."""
+        return shown(self.live.catalogue.get(item_id))
+
+    def products(
+        self, *, k: int = 24, offset: int = 0, filters: Mapping[str, Sequence[str]] | None = None
+    ) -> Answer:
+        """Browse the catalogue, best sellers first."""
+        return self.search("", k=k, offset=offset, filters=filters)
+
+    def put_products(self, products: Sequence[Mapping[str, Any]]) -> int:
+        """Add or change products; all or none.
+
+        Args:
+            products: Merchant Center names with a decimal `price`; a known product keeps what is
+                not given. Price and availability count at once, new products are found by search
+                and recommended after the next `train`.
+
+        Returns:
+            How many were written.
+
+        Raises:
+            BadRequest: A field is wrong; `field` names it.
+        """
+        live, rows = self.live, []
+        if not products or len(products) > self.config.serving.size_max:
+            raise BadRequest("products", f"products must hold 1 to {self.config.serving.size_max}.")
+        for number, given in enumerate(products):
+            if not isinstance(given, Mapping):
+                raise BadRequest(f"products[{number}]", "Each product must be an object.")
+            item = str(given.get("id"))
+            old = live.catalogue.get(item) if item in live.catalogue else {}
+            row = product_row(given, f"products[{number}]", self.config.shop.currency, old)
+            rows.append(row | {"updated": datetime.now(UTC)})
+        live.records.upsert(pl.DataFrame(rows, schema=PRODUCTS))
+        live.catalogue.put(rows)
+        return len(rows)
+
+    def add_events(self, events: Sequence[Mapping[str, Any]]) -> Receipt:
+        """Take events; they are on disk when this returns, and count in the next answer.
+
+        Args:
+            events: GA4 names and fields; see the reference of events.
+
+        Returns:
+            How many were new, and how many were known by their `event_id`.
+
+        Raises:
+            BadRequest: One is wrong; `field` names it, and none was taken.
+        """
+        live = self.live
+        rows = normalise(
+            events,
+            datetime.now(UTC),
+            live.catalogue.__contains__,
+            currency=self.config.shop.currency,
+        )
+        for row in rows:
+            row["time"] = live.clock.shop_time(row["time"])
+        done = live.log.append(rows)
+        live.state.append(done.rows)
+        return Receipt(accepted=done.events, duplicates=done.duplicates)
+
+    def shoppers(self, k: int = 12) -> list[dict[str, Any]]:
+        """Name a few shoppers to walk as: `user_id`, `events`, `note` on what they buy."""
+        return self.live.walkers(k)
+
+    def history(
+        self, user_id: str | None, visitor_id: str | None = None, k: int = 12
+    ) -> list[dict[str, Any]]:
+        """List what a shopper did last, newest first: `item_id`, `title`, `event_name`, `time`."""
+        live = self.live
+        steps = live.state.recent(user_id, visitor_id, k)
+        titles = live.titles(
+            pl.DataFrame({ITEM: [item for item, _, _ in steps]}, schema={ITEM: pl.String})
+        )
+        return [
+            {"item_id": item, "title": titles.get(item, item), "event_name": name, "time": at}
+            for item, name, at in steps
+        ]
+
+    def placements(self) -> list[str]:
+        """Name the placements that `recommend` answers."""
+        return list(self.config.placements)
+
+    def ready(self) -> dict[str, Any]:
+        """Say which bundle answers and what it holds; NotFitted before the first `train`."""
+        live = self.live
+        return {
+            "bundle": live.version,
+            "products": len(live.catalogue),
+            "recommenders": sorted(live.recommenders),
+            "shop_time": live.clock.now().isoformat(timespec="seconds"),
+        }
+
+    def _check_size(self, k: int, offset: int) -> None:
+        most = self.config.serving.size_max
+        if not 1 <= k <= most:
+            raise BadRequest("k", f"k must be from 1 to {most}, got {k}.")
+        if not 0 <= offset <= 100 * most:
+            raise BadRequest("offset", f"offset must be from 0 to {100 * most}, got {offset}.")
+
+    def _answer(
+        self,
+        page: pl.DataFrame,
+        sentences: Sequence[str],
+        total: int,
+        began: float,
+        notes: Sequence[str] = (),
+        facets: Mapping[str, list[tuple[str, int]]] | None = None,
+    ) -> Answer:
+        live = self.live
+        rows = page.select(ITEM, SCORE, RANK, SOURCE).iter_rows()
+        return Answer(
+            request_id=secrets.token_hex(8),
+            results=[
+                Result(item, round(score, 6), rank, source, why, shown(live.catalogue.get(item)))
+                for (item, score, rank, source), why in zip(rows, sentences, strict=True)
+            ],
+            total=total,
+            bundle=live.version,
+            took_ms=round((time.perf_counter() - began) * 1e3, 2),
+            notes=list(notes),
+            facets=dict(facets or {}),
+        )

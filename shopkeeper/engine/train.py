@@ -1,0 +1,160 @@
+"""From what a shop knows to a published bundle: learn, measure, learn on to today, publish."""
+
+import hashlib
+from collections import Counter
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from shopkeeper import registry
+from shopkeeper.config import Config
+from shopkeeper.contracts import Encoder
+from shopkeeper.encoders import VectorCache
+from shopkeeper.engine.compact import copy_log
+from shopkeeper.engine.evaluate import FUSION, measure, split_of, write_report
+from shopkeeper.engine.fusion import Fusion
+from shopkeeper.engine.known import known_of, lake_of
+from shopkeeper.engine.learn import Known, Learner, learn
+from shopkeeper.engine.live import SALES, save_fusion
+from shopkeeper.operations.bundles import Bundles
+from shopkeeper.schema import EVENT_NAME, ITEM, TIME, VECTOR
+from shopkeeper.search.suggest import Suggest
+from shopkeeper.search.text import product_text
+from shopkeeper.tracing import stage
+
+
+def train(folder: Path, config: Config) -> dict[str, Any]:
+    """Learn everything a shop needs, and publish it in one step.
+
+    The ranker learns on held-back periods before the split and is measured on what came after;
+    then recommenders and features learn on up to the last event. A run that was cut off goes on
+    where its parts can: texts encoded and transformer steps made are kept.
+
+    Args:
+        folder: The shop's folder.
+        config: Its settings.
+
+    Returns:
+        `version`, `report`, `metrics`.
+
+    Raises:
+        BadData: There is too little to learn from.
+        Missing: The training extra is not installed.
+    """
+    with stage("train"):
+        copy_log(lake_of(folder, config), folder / "log")
+        known = known_of(folder, config)
+        with stage("encode"):
+            encoder, vectors = encode(folder, config, known.products)
+        known = Known(known.events, known.products.with_columns(_column(vectors)))
+        end = split_of(config, known.events)
+        learner, fusion = learn(config, known, end)
+        with stage("evaluate"):
+            scores = measure(config, known, end, learner, fusion)
+            report = write_report(folder, config, end, [scores], [learner.seed])
+        last: datetime = known.events[TIME].max()  # type: ignore[assignment]
+        with stage("final"):
+            learner, fusion = _finish(config, known, learner, fusion, last)
+        bundles = Bundles(folder / "bundles")
+        about = {
+            "last_event": last.isoformat(),
+            "data_hash": data_hash(known),
+            "products": known.products.height,
+            "events": known.events.height,
+            "seed": learner.seed,
+            "metrics": {
+                f"{population}, {metric}": report["scores"][population][FUSION][metric]["mean"]
+                for population in report["scores"]
+                for metric in ("recall", "ndcg")
+            },
+            "ranker_features": fusion.names(),
+        }
+        with stage("publish"), bundles.writing(about) as new:
+            _write(new, config, known, learner, fusion, encoder, vectors)
+    return {"version": bundles.current(), "report": report, "metrics": about["metrics"]}
+
+
+def encode(
+    folder: Path, config: Config, products: pl.DataFrame
+) -> tuple[Encoder, NDArray[np.float32]]:
+    """Turn the products' texts into vectors [N, D]; texts known from an earlier run are not redone.
+
+    Args:
+        folder: The shop's folder, whose `cache` keeps the exported encoder and known vectors.
+        config: Names the encoder.
+        products: The catalogue.
+
+    Returns:
+        The encoder, ready, and one vector per product.
+    """
+    name = config.search.encoder
+    encoder = registry.build("encoders", name, **config.part("encoders", name))
+    with stage("export"):
+        encoder.ensure(folder / "cache" / f"encoder-{name}")
+    with stage("vectors", f"{products.height:,} products"):
+        cache = VectorCache(folder / "cache" / "vectors")
+        return encoder, cache.encode(encoder, product_text(products).to_list())
+
+
+def data_hash(known: Known) -> str:
+    """Return a short text that changes whenever events or products do."""
+    digest = hashlib.sha256()
+    for table in (known.events, known.products.drop(VECTOR, strict=False)):
+        digest.update(table.hash_rows(seed=1).to_numpy().tobytes())
+    return digest.hexdigest()[:16]
+
+
+def _column(vectors: NDArray[np.float32]) -> pl.Series:
+    width = vectors.shape[1]
+    return pl.Series(VECTOR, vectors, dtype=pl.Array(pl.Float32, width))
+
+
+def _finish(
+    config: Config, known: Known, learner: Learner, fusion: Fusion, last: datetime
+) -> tuple[Learner, Fusion]:
+    """Fit every recommender and feature to all that is known; the ranker stays as measured."""
+    more = [name for name in config.train.recommenders if name not in learner.recommenders]
+    learner.recommenders |= Learner.of(config, more, learner.seed).recommenders
+    learner.fit(known)
+    finished = learner.fusion(known, last + timedelta(microseconds=1))
+    finished.ranker = fusion.ranker
+    return learner, finished
+
+
+def _write(
+    folder: Path,
+    config: Config,
+    known: Known,
+    learner: Learner,
+    fusion: Fusion,
+    encoder: Encoder,
+    vectors: NDArray[np.float32],
+) -> None:
+    for name, part in learner.recommenders.items():
+        registry.save(part, folder / "recommenders" / name)
+    save_fusion(fusion, folder)
+    registry.save(encoder, folder / "encoder")
+    index = registry.build(
+        "search.indexes",
+        config.search.index,
+        **config.part("search.indexes", config.search.index),
+    )
+    with stage("index"):
+        registry.save(index.build(known.products, vectors), folder / "search" / "index")
+    sales = _sales(known, config.train.period_days * 3)
+    Suggest().build(known.products, sales).save(folder / "search")
+    pl.DataFrame(
+        {ITEM: list(sales), "baskets": list(sales.values())},
+        schema={ITEM: pl.String, "baskets": pl.Float64},
+    ).write_parquet(folder / SALES)
+
+
+def _sales(known: Known, days: int) -> Counter[str]:
+    """Count the purchases of each product in the newest `days`."""
+    bought = known.events.filter(pl.col(EVENT_NAME) == "purchase")
+    recent = bought.filter(pl.col(TIME) > pl.col(TIME).max() - timedelta(days=days))
+    return Counter(dict(recent.group_by(ITEM).len().iter_rows()))

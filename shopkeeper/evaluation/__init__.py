@@ -1,0 +1,1 @@
+"""Is it better, for whom, how sure are we?"""

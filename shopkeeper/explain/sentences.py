@@ -1,0 +1,79 @@
+"""Says in one sentence why a product is on a shopper's page.
+
+It reads the `source` and `because` that travel with each row and guesses nothing. Text is plain:
+whoever shows it as HTML escapes it.
+"""
+
+from collections.abc import Collection, Mapping
+
+import polars as pl
+
+from shopkeeper.schema import BECAUSE, ITEM, SOURCE
+
+TITLE_MAX = 40
+"""Letters of a title that are shown."""
+
+ALONE = {
+    "popular": "Popular this month",
+    "trending": "Trending this week",
+    "repeat": "You buy this often",
+    "item_knn": "Liked by shoppers with your taste",
+    "ease": "Picked for you",
+    "sequential": "Picked from your recent shopping",
+    "bought_together": "Often bought together",
+    "content": "Similar to what you like",
+}
+"""What to say by source where no product led here."""
+
+LED = {
+    "bought_together": "Goes with {title}",
+    "content": "Similar to {title}",
+}
+"""What to say by source where a product led here that the shopper did not buy."""
+
+OTHERWISE = "Picked for you"
+"""What to say of a source that has no words of its own."""
+
+
+def reasons(
+    page: pl.DataFrame, titles: Mapping[str, str], bought: Collection[str] = ()
+) -> list[str]:
+    """Give one sentence for each row of a page.
+
+    Args:
+        page: `schema.RESULTS` rows.
+        titles: Title by product; one without a title is not named.
+        bought: Products the shopper bought before.
+
+    Returns:
+        Sentences in the order of the rows, none empty.
+    """
+    rows = page.select(ITEM, SOURCE, BECAUSE).iter_rows()
+    return [_reason(item, source or "", because, titles, bought) for item, source, because in rows]
+
+
+def shortened(title: str) -> str:
+    """Return a title of at most `TITLE_MAX` letters, cut between words where it can be."""
+    title = " ".join(title.split())
+    if len(title) <= TITLE_MAX:
+        return title
+    cut = title[: TITLE_MAX - 1]
+    head = cut.rsplit(" ", 1)[0] if " " in cut else cut
+    return f"{head.rstrip(' ,.;:-')}…"
+
+
+def _reason(
+    item: str,
+    source: str,
+    because: str | None,
+    titles: Mapping[str, str],
+    bought: Collection[str],
+) -> str:
+    title = shortened(titles.get(because, "") or "") if because else ""
+    if source == "repeat" or because == item or not title or source in {"popular", "trending"}:
+        return ALONE.get(source, OTHERWISE)
+    if source in LED:
+        return LED[source].format(title=title)
+    if because in bought:
+        return f"Because you bought {title}"
+    return f"Because you looked at {title}"

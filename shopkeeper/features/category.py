@@ -1,0 +1,134 @@
+"""How much of what this shopper buys lies in the candidate's category, at each level of the path.
+
+Source: category affinity as in next-basket work; decayed, and times the candidate's share of its
+category's first tries. A shop without categories gets no columns.
+"""
+
+import json
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from shopkeeper.contracts import Moment
+from shopkeeper.features._purchases import purchases, restore_arrays, save_arrays, window_counts
+from shopkeeper.schema import CATEGORY
+
+
+class Category:
+    """The shopper's taste for the candidate's department, category and type."""
+
+    @dataclass(frozen=True, kw_only=True)
+    class Config:
+        """Settings under [features.category] in shop.toml."""
+
+        levels_max: int = 3
+        """How many levels of the category path count."""
+        half_life_days: float = 180.0
+        """Age at which a purchase counts half."""
+
+        def __post_init__(self) -> None:
+            if self.levels_max < 1 or not self.half_life_days > 0:
+                raise ValueError("levels_max must be at least 1 and half_life_days above 0.")
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self._levels = 0
+        self._arrays: dict[str, NDArray[np.float64]] = {}
+
+    def fit(self, events: pl.DataFrame, products: pl.DataFrame, now: datetime) -> Self:
+        """Number the categories, and measure each product's share of its category's sales."""
+        bought = purchases(events, products, now)
+        tries = bought.group_by("user", "item", maintain_order=True).agg(pl.col("age").max())
+        popular = window_counts(tries, products.height, 30)
+        popular += window_counts(tries, products.height, 90) / 30
+        paths = products.select(pl.col(CATEGORY).fill_null("").str.split(" > "))
+        self._arrays, self._levels = {}, 0
+        for level in range(self.config.levels_max):
+            names = paths.select(pl.col(CATEGORY).list.head(level + 1).list.join(" > "))
+            code = names.to_series().rank("dense").to_numpy().astype(np.int64) - 1
+            if (code.max(initial=0) == 0) or (level and self._same(code)):
+                break
+            share = popular / np.maximum(np.bincount(code, weights=popular)[code], 1e-6)
+            self._arrays |= {f"code{level}": code.astype(np.float64), f"share{level}": share}
+            self._levels = level + 1
+        return self
+
+    def names(self) -> tuple[str, ...]:
+        """Name the columns of `compute`; none in a shop without categories."""
+        if not self._levels:
+            return ()
+        return (
+            *(
+                f"category{n}_{kind}"
+                for n in range(self._levels)
+                for kind in ("novelty", "taste", "fit")
+            ),
+            "category_last_days",
+        )
+
+    def compute(self, moment: Moment) -> NDArray[np.float32]:
+        """Return [N, F] for the N candidates."""
+        if not self._levels:
+            return np.empty((moment.owner_N.size, 0), np.float32)
+        size, owner_H = moment.now_B.size, moment.owner_H
+        weight_H = 2.0 ** (-moment.age_H / self.config.half_life_days)
+        total_B = np.maximum(np.bincount(owner_H, weight_H, minlength=size), 1e-9)
+        columns = []
+        for level in range(self._levels):
+            code_P = self._arrays[f"code{level}"].astype(np.int64)
+            width = int(code_P.max()) + 1
+            cell_H = owner_H * width + code_P[moment.item_H]
+            cell_N = moment.owner_N * width + code_P[moment.item_N]
+            taste_N = _lookup(cell_H, weight_H, cell_N) / total_B[moment.owner_N]
+            first_H = np.unique(moment.owner_H * moment.size + moment.item_H, return_index=True)[1]
+            lines_N = _lookup(cell_H, np.ones(cell_H.size), cell_N)
+            distinct_N = _lookup(cell_H[first_H], np.ones(first_H.size), cell_N)
+            columns.append((distinct_N + 1) / (lines_N + 2))
+            columns += [taste_N, taste_N * self._arrays[f"share{level}"][moment.item_N]]
+        columns.append(_least(cell_H, moment.age_H, cell_N))
+        return np.column_stack(columns).astype(np.float32)
+
+    def save(self, folder: Path) -> None:
+        """Write the snapshot into an empty `folder`."""
+        save_arrays(folder, self._arrays)
+        (folder / "levels.json").write_text(json.dumps(self._levels))
+
+    def restore(self, folder: Path) -> Self:
+        """Read what `save` wrote."""
+        self._arrays = restore_arrays(folder)
+        self._levels = json.loads((folder / "levels.json").read_text())
+        return self
+
+    def _same(self, code: NDArray[np.int64]) -> bool:
+        """Tell whether this level splits nothing that the level before had not split."""
+        return bool(code.max() == self._arrays[f"code{self._levels - 1}"].max())
+
+
+def _lookup(
+    cell_H: NDArray[np.int64], value_H: NDArray[np.float64], cell_N: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """Sum `value_H` by cell and read the sums at `cell_N`, 0 where there is none."""
+    cells, inverse = np.unique(cell_H, return_inverse=True)
+    if not cells.size:
+        return np.zeros(cell_N.size)
+    sums = np.bincount(inverse, value_H)
+    at = np.minimum(np.searchsorted(cells, cell_N), cells.size - 1)
+    return np.where(cells[at] == cell_N, sums[at], 0.0)
+
+
+def _least(
+    cell_H: NDArray[np.int64], value_H: NDArray[np.float64], cell_N: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """Read the least `value_H` of each cell at `cell_N`, NaN where there is none."""
+    cells, inverse = np.unique(cell_H, return_inverse=True)
+    if not cells.size:
+        return np.full(cell_N.size, np.nan)
+    least = np.full(cells.size, np.inf)
+    np.minimum.at(least, inverse, value_H)
+    at = np.minimum(np.searchsorted(cells, cell_N), cells.size - 1)
+    return np.where(cells[at] == cell_N, least[at], np.nan)

@@ -1,0 +1,89 @@
+"""What kind of shopper asks: how many baskets, how large, how lately, how loyal to products.
+
+Knows nothing of the candidate.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from shopkeeper.contracts import Moment
+
+NAMES = (
+    "shopper_baskets",
+    "shopper_products",
+    "shopper_basket_size",
+    "shopper_repeat_share",
+    "shopper_fresh_share",
+    "shopper_idle_days",
+    "shopper_gap_days",
+)
+
+
+FRESH_DAYS = 30
+
+
+class Shopper:
+    """The shopper's way of buying, from the request's history."""
+
+    @dataclass(frozen=True, kw_only=True)
+    class Config:
+        """Settings under [features.shopper] in shop.toml; there are none."""
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+
+    def fit(self, events: pl.DataFrame, products: pl.DataFrame, now: datetime) -> Self:  # noqa: ARG002
+        """Learn nothing: all is in the request."""
+        return self
+
+    def names(self) -> tuple[str, ...]:
+        """Name the columns of `compute`."""
+        return NAMES
+
+    def compute(self, moment: Moment) -> NDArray[np.float32]:
+        """Return [N, F]; NaN for a shopper without purchases."""
+        size = moment.now_B.size
+        owner_H, age_H = moment.owner_H, moment.age_H
+        new_basket_H = (np.diff(owner_H, prepend=-1) != 0) | (np.diff(age_H, prepend=-1.0) != 0)
+        baskets_B = np.bincount(owner_H[new_basket_H], minlength=size)
+        lines_B = np.bincount(owner_H, minlength=size)
+        distinct = np.unique(owner_H * moment.size + moment.item_H) // moment.size
+        products_B = np.bincount(distinct, minlength=size)
+        idle_B, since_B = np.full(size, np.nan), np.full(size, np.nan)
+        np.fmin.at(idle_B, owner_H, age_H)
+        np.fmax.at(since_B, owner_H, age_H)
+        lines = np.maximum(lines_B, 1)
+        table_BF = np.column_stack(
+            [
+                baskets_B,
+                products_B,
+                lines_B / np.maximum(baskets_B, 1),
+                1 - products_B / lines,
+                _fresh(moment) / lines,
+                idle_B,
+                (since_B - idle_B) / np.maximum(baskets_B - 1, 1),
+            ]
+        )
+        table_BF[lines_B == 0] = np.nan
+        return table_BF[moment.owner_N].astype(np.float32)
+
+    def save(self, folder: Path) -> None:
+        """Write nothing."""
+
+    def restore(self, folder: Path) -> Self:  # noqa: ARG002
+        """Read nothing."""
+        return self
+
+
+def _fresh(moment: Moment) -> NDArray[np.int64]:
+    """Count the purchases of the last `FRESH_DAYS` of products not bought before, [B]."""
+    pair_H = moment.owner_H * moment.size + moment.item_H
+    _, first_H = np.unique(pair_H, return_index=True)
+    tried = first_H[moment.age_H[first_H] < FRESH_DAYS]
+    return np.bincount(moment.owner_H[tried], minlength=moment.now_B.size)

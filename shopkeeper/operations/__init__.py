@@ -1,0 +1,1 @@
+"""What is running, is it healthy, how do we roll back?"""

@@ -1,0 +1,1 @@
+"""What may and must we show on this page?"""

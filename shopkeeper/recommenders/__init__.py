@@ -1,0 +1,1 @@
+"""What might this shopper want next?"""

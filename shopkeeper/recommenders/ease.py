@@ -1,0 +1,143 @@
+"""A linear model that predicts each product from all others at once, solved in closed form.
+
+Source: EASE of Steck, WWW 2019; here the input decays by age, only the most wanted products take
+part, and the weights greatest in size are kept. Knows nothing of what a product is.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+import polars as pl
+
+from shopkeeper.recommenders._learning import (
+    Learned,
+    catalogue,
+    check_settings,
+    strongest,
+    together,
+    weights_of,
+)
+from shopkeeper.recommenders._neighbours import Neighbours
+from shopkeeper.recommenders._requests import (
+    Flat,
+    Floats,
+    Ids,
+    Rows,
+    at_least_one,
+    evidence,
+    known,
+)
+
+
+class Ease:
+    """Recommends what the whole of a request's history, or its seeds, predicts."""
+
+    @dataclass(frozen=True, kw_only=True)
+    class Config:
+        """How many products take part, how strongly weights are held down, which actions count."""
+
+        products_max: int = 8000
+        """How many of the most wanted products take part; memory grows with its square."""
+        regularisation: float = 100.0
+        """The more, the more shoppers it takes to learn a weight."""
+        weights_max: int = 200
+        """Weights kept per product."""
+        learn_half_life_days: float = 120.0
+        """Age at which an action counts half in learning."""
+        history_half_life_days: float = 60.0
+        """Age at which an action counts half in a request's history."""
+        history_max: int = 150
+        """Products of a request's history that count, the weightiest first; bounds the time."""
+        purchase_weight: float = 1.0
+        """What a purchase counts."""
+        cart_weight: float = 0.5
+        """What putting a product into the cart counts."""
+        view_weight: float = 0.2
+        """What looking at a product counts."""
+        like_weight: float = 0.7
+        """What liking a product counts."""
+
+        def __post_init__(self) -> None:
+            above_0 = ("regularisation", "learn_half_life_days", "history_half_life_days")
+            check_settings(self, above_0=above_0, products_max=1, weights_max=1, history_max=1)
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self._ids: Ids | None = None
+        self._table: Neighbours | None = None
+
+    def fit(self, events: pl.DataFrame, products: pl.DataFrame | None = None) -> Self:
+        """Learn from `schema.LEARN` rows in any order. A second call forgets the first."""
+        ids = catalogue(events, products)
+        learned = Learned(events, weights_of(self.config), ids)
+        decay = np.exp2(-learned.age_days / self.config.learn_half_life_days)
+        value = learned.weight * decay
+        actor, item, value = strongest(learned.shoppers(), learned.item, value, len(ids))
+        wanted = np.bincount(item, minlength=len(ids))
+        order = np.lexsort((np.arange(len(ids)), -wanted))[: self.config.products_max]
+        chosen = np.sort(order[wanted[order] > 0])
+        rows = self._solve(actor, item, value, chosen, len(ids))
+        self._table = Neighbours.of(rows, len(ids), self.config.weights_max)
+        self._ids = ids
+        return self
+
+    def _solve(
+        self, actor: Rows, item: Rows, value: Floats, chosen: Rows, num_items: int
+    ) -> Iterator[tuple[int, Rows, Floats]]:
+        from scipy.linalg.lapack import spotrf, spotri
+
+        place = np.full(num_items, -1)
+        place[chosen] = np.arange(len(chosen))
+        inside = place[item] >= 0
+        # P products, in the order LAPACK wants so that it can work in place.
+        gram_PP = np.zeros((len(chosen), len(chosen)), np.float32, order="F")
+        pairs = together(actor[inside], place[item[inside]], value[inside], len(chosen))
+        for row, other, shared in pairs:
+            gram_PP[other, row] = shared
+        np.einsum("ii->i", gram_PP)[:] += np.float32(self.config.regularisation)
+        lower_PP, failed = spotrf(gram_PP, lower=1, overwrite_a=1, clean=0)
+        assert not failed, "X'X + lambda I has a lower triangle, being positive definite"
+        inverse_PP, _ = spotri(lower_PP, lower=1, overwrite_c=1)
+        for row in range(len(chosen)):
+            # Only the lower triangle is filled: a row of the whole is a row and a column of it.
+            line = np.concatenate([inverse_PP[row, :row], inverse_PP[row:, row]])
+            weight = -line / np.einsum("ii->i", inverse_PP)
+            weight[row] = 0.0
+            some = np.flatnonzero(weight)
+            yield int(chosen[row]), chosen[some], weight[some]
+
+    def recommend(self, requests: pl.DataFrame, k: int) -> pl.DataFrame:
+        """Answer `schema.REQUESTS` with up to k `schema.RESULTS` each.
+
+        `because` is the seed, or the product of the history, that weighed most.
+        """
+        at_least_one(k)
+        ids, table = known(self, self._ids), known(self, self._table)
+        return table.recommend(requests, self._evidence(requests, ids), ids, "ease", k)
+
+    def score(self, requests: pl.DataFrame, candidates: pl.DataFrame) -> Floats:
+        """Return the score of each candidate (`request`, `item_id`), NaN where unlearned, [N]."""
+        ids, table = known(self, self._ids), known(self, self._table)
+        return table.score(requests, self._evidence(requests, ids), ids, candidates)
+
+    def _evidence(self, requests: pl.DataFrame, ids: Ids) -> Flat:
+        return evidence(
+            requests,
+            ids,
+            weights_of(self.config),
+            self.config.history_half_life_days,
+            self.config.history_max,
+        )
+
+    def save(self, folder: Path) -> None:
+        """Write products and weights into `folder`."""
+        known(self, self._ids).save(folder)
+        known(self, self._table).save(folder)
+
+    def restore(self, folder: Path) -> Self:
+        """Read what `save` wrote."""
+        self._ids, self._table = Ids.load(folder), Neighbours.load(folder)
+        return self

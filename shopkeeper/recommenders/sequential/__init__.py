@@ -1,0 +1,320 @@
+"""What comes next, learned from the order of what shoppers did.
+
+A transformer reads a history moment by moment (a basket, a view) and foretells the products of
+the next one, over the whole catalogue; products bought before may be foretold again.
+Source: SASRec (Kang and McAuley, ICDM 2018) in the form of eSASRec (RecSys 2025); see
+`training/networks/sequence` for what differs. Learning needs torch; answering does not.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from shopkeeper.errors import BadData
+from shopkeeper.recommenders._requests import (
+    Floats,
+    Ids,
+    Rows,
+    at_least_one,
+    best,
+    chunks,
+    known,
+    listed,
+    places,
+    results,
+)
+from shopkeeper.recommenders.sequential import _moments
+from shopkeeper.recommenders.sequential._encoder import Encoder
+from shopkeeper.schema import EVENT_NAME, EXCLUDE, ITEM, LEARN, TIME, USER, WANTS, check
+
+if TYPE_CHECKING:
+    from shopkeeper.recommenders.sequential._teacher import Teacher
+
+PAIRS_MAX = 1 << 16
+"""Candidates scored at a time."""
+
+
+class Sequential:
+    """Foretells the products of a shopper's next moment."""
+
+    @dataclass(frozen=True, kw_only=True)
+    class Config:
+        """Settings of the transformer and of how it learns."""
+
+        width: int = 64
+        """Length of a product's vector; a multiple of `heads`."""
+        blocks: int = 2
+        """How many blocks of attention."""
+        heads: int = 2
+        """How many ways each block looks at the past."""
+        history_max: int = 64
+        """How many of the newest moments (baskets, views) of a shopper are read."""
+        items_max: int = 20000
+        """The most wanted products are learned, so many at most; others are never proposed."""
+        dropout: float = 0.2
+        """Share of the numbers left out while learning, in [0, 1)."""
+        forget: float = 0.0
+        """Share of past products left out while learning, in [0, 1)."""
+        repeats: bool = True
+        """Whether a product may gain or lose by when and how often the shopper had it before."""
+        popularity: bool = True
+        """Whether each product has a number of its own, at first by how often it was wanted."""
+        times: bool = True
+        """Whether the time between moments, and since the last, is read."""
+        basket_power: float = 0.5
+        """A basket of n products weighs n to this power: 0 all alike, 1 each product alike."""
+        half_life_days: float = 90.0
+        """Age at which a moment counts half as a lesson."""
+        epochs_max: int = 60
+        """How often at most each lesson is learned."""
+        steps_max: int = 2000
+        """How many batches at most are learned; bounds the time on any machine alike."""
+        minutes_max: float = 20.0
+        """Where a slow machine stops; results then depend on the machine."""
+        batch_positions: int = 128
+        """About how many moments are foretold in a batch."""
+        lr: float = 0.002
+        """Learning rate at its highest."""
+        holdout_share: float = 0.0
+        """Share of shoppers whose newest moment is kept back to decide when to stop, in [0, 1]."""
+        patience_epochs: int = 10
+        """Stop after so many epochs without gain on what was kept back."""
+        update_steps: int = 300
+        """How many batches at most `update` learns."""
+        chunk_mb: int = 8
+        """Memory for scores while learning."""
+        precision: str = "float32"
+        """`float32`, `bfloat16`, or `auto`: bfloat16 where the processor multiplies it fast."""
+        seed: int = 0
+        """Decides every chance of learning."""
+
+        def __post_init__(self) -> None:
+            counts = (self.width, self.blocks, self.heads, self.history_max, self.items_max)
+            more = (self.epochs_max, self.steps_max, self.batch_positions, self.chunk_mb)
+            if min(*counts, *more, self.update_steps, self.patience_epochs) < 1:
+                raise ValueError("sizes, counts and steps must be at least 1.")
+            if self.width % self.heads:
+                raise ValueError(f"width {self.width} is not a multiple of heads {self.heads}.")
+            if not (0 <= self.dropout < 1 and 0 <= self.forget < 1):
+                raise ValueError("dropout and forget must be in [0, 1).")
+            if not 0 <= self.holdout_share <= 1:
+                raise ValueError(f"holdout_share must be in [0, 1], got {self.holdout_share}.")
+            if not min(self.half_life_days, self.minutes_max, self.lr) > 0:
+                raise ValueError("half_life_days, minutes_max and lr must be above 0.")
+            if self.precision not in ("float32", "bfloat16", "auto"):
+                raise ValueError(
+                    f"precision '{self.precision}' is none of float32, bfloat16, auto."
+                )
+
+    thorough: ClassVar[Mapping[str, Any]] = {
+        "holdout_share": 1.0,
+        "steps_max": 1_000_000,
+        "epochs_max": 100,
+        "minutes_max": 60.0,
+        "batch_positions": 512,
+        "lr": 0.0015,
+        "dropout": 0.3,
+        "times": False,
+        "repeats": False,
+        "popularity": False,
+    }
+    """Settings for benchmarks: learn until what is kept back gets no better."""
+
+    def __init__(self, config: Config | None = None) -> None:
+        self.config = config or self.Config()
+        self._ids: Ids | None = None
+        self._encoder: Encoder | None = None
+        self.learned: dict[str, Any] = {}
+        """How learning went: steps, epochs, seconds, the curve of what was kept back."""
+
+    def fit(
+        self,
+        events: pl.DataFrame,
+        products: pl.DataFrame | None = None,
+        *,
+        checkpoint: Path | None = None,
+    ) -> Self:
+        """Learn from `schema.LEARN` rows in any order. A second call forgets the first.
+
+        Args:
+            events: `schema.LEARN` rows; those of `schema.WANTS` are learned.
+            products: Not needed: a product without events has no place in any order.
+            checkpoint: File of the state while learning; a run that was killed goes on from it.
+
+        Returns:
+            Itself.
+
+        Raises:
+            BadData: A column is missing, or nothing can be learned.
+            Missing: The training extra is not installed.
+        """
+        del products
+        teacher = self._teacher()
+        self._learn(teacher, _kept(events, self.config.items_max), checkpoint, None)
+        return self
+
+    def update(
+        self,
+        events: pl.DataFrame,
+        products: pl.DataFrame | None = None,
+        *,
+        checkpoint: Path | None = None,
+    ) -> Self:
+        """Go on learning where `fit` ended, from what happened since.
+
+        Args:
+            events: All `schema.LEARN` rows up to now: the old ones are read as history, those
+                after the newest moment of the last `fit` or `update` are learned. New products
+                start afresh; products that are no longer among the most wanted are dropped.
+            products: Not needed.
+            checkpoint: File of the state while learning.
+
+        Returns:
+            Itself.
+
+        Raises:
+            NotFitted: There is nothing to go on from.
+            BadData: A column is missing, or nothing can be learned.
+            Missing: The training extra is not installed.
+        """
+        del products
+        known(self, self._ids)
+        self._learn(
+            self._teacher(), _kept(events, self.config.items_max), checkpoint, self._encoder
+        )
+        return self
+
+    def recommend(self, requests: pl.DataFrame, k: int) -> pl.DataFrame:
+        """Answer `schema.REQUESTS` with `schema.RESULTS`; none for a history that says nothing.
+
+        Args:
+            requests: `schema.REQUESTS`; seeds count as wanted now.
+            k: Products per request, from 1.
+
+        Returns:
+            Best first; equal scores in the order of the ids. `score` is a logit.
+
+        Raises:
+            NotFitted: `fit` or `restore` was not called.
+            BadRequest: `k` is below 1.
+        """
+        at_least_one(k)
+        ids = known(self, self._ids)
+        parts = []
+        for begin, end in chunks(requests, len(ids)):
+            asked = requests.slice(begin, end - begin)
+            scores_BV = self._scores(asked, ids)
+            parts.append(results(asked, ids, "sequential", best(scores_BV, k), k))
+        return pl.concat(parts) if parts else results(requests, ids, "sequential", _NOTHING, k)
+
+    def score(self, requests: pl.DataFrame, candidates: pl.DataFrame) -> Floats:
+        """Score given products for given shoppers.
+
+        Args:
+            requests: `schema.REQUESTS`.
+            candidates: Rows of `request` and `item_id`, from any source.
+
+        Returns:
+            One logit per candidate, comparable inside a request; NaN where the product is unknown
+            or the history says nothing. Shape [N].
+
+        Raises:
+            NotFitted: `fit` or `restore` was not called.
+        """
+        ids = known(self, self._ids)
+        assert self._encoder is not None
+        place, item, found = places(requests, candidates, ids)
+        vector_BD, past, usable = self._read(requests, ids)
+        scores = np.full(len(place), np.nan, np.float32)
+        for begin in range(0, len(place), PAIRS_MAX):
+            part = slice(begin, begin + PAIRS_MAX)
+            pair = np.einsum("nd,nd->n", vector_BD[place[part]], self._encoder.items_VD[item[part]])
+            pair += self._encoder.bias_V[item[part]]
+            scores[part] = np.where(found[part] & usable[place[part]], pair, np.nan)
+        key, asked = past.asking * len(ids) + past.item, place * len(ids) + item
+        at = np.minimum(np.searchsorted(key, asked), max(len(key) - 1, 0))
+        again = np.flatnonzero(key[at] == asked) if len(key) else at[:0]
+        scores[again] += self._encoder.bonus(past)[at[again]]
+        return scores
+
+    def save(self, folder: Path) -> None:
+        """Write the network as ONNX, the vectors, and the ids into an empty `folder`."""
+        ids = known(self, self._ids)
+        assert self._encoder is not None
+        ids.save(folder)
+        self._encoder.save(folder)
+
+    def restore(self, folder: Path) -> Self:
+        """Read what `save` wrote. Needs no torch."""
+        self._ids, self._encoder = Ids.load(folder), Encoder.load(folder)
+        return self
+
+    def _scores(self, requests: pl.DataFrame, ids: Ids) -> NDArray[np.float32]:
+        assert self._encoder is not None
+        vector_BD, past, usable = self._read(requests, ids)
+        scores_BV = vector_BD @ self._encoder.items_VD.T + self._encoder.bias_V
+        scores_BV[past.asking, past.item] += self._encoder.bonus(past)
+        scores_BV[~usable] = -np.inf
+        request, item = listed(requests, EXCLUDE, ids)
+        scores_BV[request, item] = -np.inf
+        return scores_BV
+
+    def _read(
+        self, requests: pl.DataFrame, ids: Ids
+    ) -> tuple[Floats, _moments.Seen, NDArray[np.bool_]]:
+        """Return the vector of each request, what it had before, and whether that is anything."""
+        assert self._encoder is not None
+        laid = _moments.of_requests(requests, ids)
+        now = _moments.minutes_now(requests)
+        vector_BD = self._encoder.encode(_moments.newest(laid, self.config.history_max), now)
+        past = _moments.seen(laid, laid.start[:-1], laid.start[1:], now, len(ids))
+        return vector_BD, past, np.diff(laid.start) > 0
+
+    def _teacher(self) -> "type[Teacher]":
+        try:
+            from shopkeeper.recommenders.sequential._teacher import Teacher
+        except ImportError as error:
+            from shopkeeper.errors import Missing
+
+            raise Missing(
+                f"Learning `sequential` needs '{error.name}', which is not installed. "
+                "Install it with `pip install 'shopkeeper[train]'`."
+            ) from error
+        return Teacher
+
+    def _learn(
+        self,
+        teacher: "type[Teacher]",
+        events: pl.DataFrame,
+        checkpoint: Path | None,
+        before: Encoder | None,
+    ) -> None:
+        ids = Ids(events[ITEM])
+        laid = _moments.of_events(events, ids)
+        known_rows: Rows | None = None
+        if before is not None and self._ids is not None:
+            known_rows = self._ids.rows(ids.names)
+        taught = teacher(self.config, laid, len(ids), before, known_rows)
+        self.learned = taught.learn(checkpoint)
+        self._ids, self._encoder = ids, taught.encoder()
+
+
+_NOTHING = (np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.float32))
+
+
+def _kept(events: pl.DataFrame, items_max: int) -> pl.DataFrame:
+    rows = check(events, LEARN, "event").select(*LEARN)
+    rows = rows.filter(pl.col(EVENT_NAME).is_in(WANTS)).drop_nulls([USER, ITEM, TIME])
+    counts = rows.group_by(ITEM).len().sort(["len", ITEM], descending=[True, False])
+    kept = rows.join(counts.head(items_max), on=ITEM, how="semi")
+    if kept.is_empty():
+        raise BadData(
+            f"None of the {events.height} events names a shopper, a product and a time and shows "
+            f"interest ({', '.join(WANTS)}); `sequential` has nothing to learn."
+        )
+    return kept

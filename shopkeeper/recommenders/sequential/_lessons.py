@@ -1,0 +1,211 @@
+"""Cuts histories into lessons and teaches the network with them. Imported only while learning.
+
+A lesson is a window of a shopper's moments; at each moment the products of the next one are to be
+foretold, each target of a basket with the same weight. The newest moment of some shoppers is held
+back to decide when to stop.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from shopkeeper.recommenders.sequential._moments import (
+    DAY_MINUTES,
+    NUM_BUCKETS,
+    Moments,
+    Rows,
+    bucket,
+    seen,
+    spans,
+)
+from shopkeeper.training.losses import Bonus, softmax_loss
+from shopkeeper.training.networks.sequence import Histories, SequenceNetwork
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choice:
+    """Which lessons there are, and how they are batched."""
+
+    history_max: int
+    batch_positions: int
+    holdout_share: float
+    basket_power: float
+    half_life_days: float
+    forget: float
+    seed: int
+    after_minute: int | None = None
+    """Only moments after it are foretold; None for all."""
+
+
+class Lessons:
+    """The lessons of a shop's histories."""
+
+    def __init__(self, laid: Moments, choice: Choice) -> None:
+        self.laid, self.choice = laid, choice
+        sizes = np.diff(laid.start)
+        drawn = np.random.default_rng((choice.seed, 7)).random(len(sizes))
+        self.held = np.flatnonzero((sizes >= 3) & (drawn < choice.holdout_share))
+        self.target_end = laid.start[1:].copy()
+        self.target_end[self.held] -= 1
+        newest = int(laid.minute.max()) if len(laid.minute) else 0
+        age_days = (newest - laid.minute) / DAY_MINUTES
+        self.weight = np.exp2(-age_days / choice.half_life_days)
+
+    def wanted(self, num_items: int) -> NDArray[np.float32]:
+        """Return the logarithm of how often each product was wanted, newer times counting more."""
+        weight_E = np.repeat(self.weight, np.diff(self.laid.first))
+        counts = np.bincount(self.laid.item, weight_E, num_items)
+        return np.log(counts + 0.1).astype(np.float32)
+
+    def batches(self, epoch: int) -> Sequence[Rows]:
+        """Return the lessons of an epoch: rows of begin, first asked and end moment, [W, 3].
+
+        The moments asked are those before end; the target of the last is the moment at end.
+        """
+        random = np.random.default_rng((self.choice.seed, 11, epoch))
+        windows = self._windows(random)
+        windows = windows[random.permutation(len(windows))]
+        asked = np.cumsum(windows[:, 2] - windows[:, 1])
+        group = asked // self.choice.batch_positions
+        cuts = np.flatnonzero(np.diff(group)) + 1
+        return np.split(windows, cuts) if len(windows) else []
+
+    def loss(self, network: SequenceNetwork, windows: Rows, chunk_mb: int) -> Tensor:
+        """Return the loss of `network` on a batch of lessons."""
+        begin, asked, end = windows.T
+        past, moments = _histories(self.laid, begin, end)
+        rows = np.flatnonzero(moments >= np.repeat(asked, end - begin))
+        target = moments[rows] + 1
+        if self.choice.forget > 0:
+            past = _forgetful(past, self.choice.forget)
+        sizes = self.laid.first[target + 1] - self.laid.first[target]
+        weight = self.weight[target] * sizes ** (self.choice.basket_power - 1.0)
+        item = self.laid.item[spans(self.laid.first[target], sizes)]
+        owner = np.repeat(np.arange(len(rows)), sizes)
+        shopper = np.repeat(np.searchsorted(self.laid.start, begin, "right") - 1, end - asked)
+        return softmax_loss(
+            *network.compared(network(past)[torch.from_numpy(rows)]),
+            torch.from_numpy(item),
+            torch.from_numpy(owner),
+            torch.from_numpy(np.repeat(weight, sizes).astype(np.float32)),
+            chunk_mb,
+            self._bonus(network, self.laid.start[shopper], target, (owner, item)),
+        )
+
+    def _bonus(
+        self, network: SequenceNetwork, begin: Rows, target: Rows, wanted: tuple[Rows, Rows]
+    ) -> Bonus | None:
+        if network.again is None:
+            return None
+        num_items = len(network.items.weight)
+        past = seen(self.laid, begin, target, self.laid.minute[target], num_items)
+        key, sought = past.asking * num_items + past.item, wanted[0] * num_items + wanted[1]
+        at = np.minimum(np.searchsorted(key, sought), len(key) - 1)
+        return Bonus(
+            owner_Q=torch.from_numpy(past.asking),
+            item_Q=torch.from_numpy(past.item),
+            value_Q=network.again(torch.from_numpy(past.features), torch.from_numpy(past.age)),
+            pair_K=torch.from_numpy(np.where(key[at] == sought, at, -1)),
+        )
+
+    def measure(self, network: SequenceNetwork, k: int = 10) -> float:
+        """Return the mean NDCG@k of the moments held back, among all products.
+
+        Where no product held back was seen before by its shopper, products seen are passed over.
+        """
+        total = 0.0
+        for begin in range(0, len(self.held), 256):
+            total += self._measure(network, self.held[begin : begin + 256], k)
+        return total / max(1, len(self.held))
+
+    def _measure(self, network: SequenceNetwork, shoppers: Rows, k: int) -> float:
+        end = self.laid.start[shoppers + 1] - 1
+        begin = np.maximum(self.laid.start[shoppers], end - self.choice.history_max)
+        past, _ = _histories(self.laid, begin, end)
+        newest = torch.from_numpy(np.cumsum(end - begin) - 1)
+        hidden_BD, items_VD = network.compared(network(past)[newest])
+        scores_BV = hidden_BD @ items_VD.T
+        if network.again is not None:
+            past_seen = seen(
+                self.laid, self.laid.start[shoppers], end, self.laid.minute[end], scores_BV.shape[1]
+            )
+            scores_BV[torch.from_numpy(past_seen.asking), torch.from_numpy(past_seen.item)] += (
+                network.again(torch.from_numpy(past_seen.features), torch.from_numpy(past_seen.age))
+            )
+        if not self.repeats:
+            shopper, item = self._products(self.laid.start[shoppers], end)
+            scores_BV[torch.from_numpy(shopper), torch.from_numpy(item)] = -np.inf
+        best_BK = scores_BV.topk(min(k, scores_BV.shape[1])).indices.numpy()
+        shopper, item = self._products(end, end + 1)
+        num_items = scores_BV.shape[1]
+        row_B1 = np.arange(len(shoppers))[:, None]
+        hit_BK = np.isin(row_B1 * num_items + best_BK, shopper * num_items + item)
+        gains = 1 / np.log2(np.arange(best_BK.shape[1]) + 2)
+        ideal = np.cumsum(gains)[np.minimum(np.bincount(shopper), len(gains)) - 1]
+        return float(((hit_BK @ gains) / ideal).sum())
+
+    @cached_property
+    def repeats(self) -> bool:
+        """Whether some shopper wanted a product again in the moment held back."""
+        begin, end = self.laid.start[self.held], self.laid.start[self.held + 1] - 1
+        before, after = self._products(begin, end), self._products(end, end + 1)
+        keys = [shopper * (self.laid.item.max() + 1) + item for shopper, item in (before, after)]
+        return bool(np.isin(keys[1], keys[0]).any())
+
+    def _products(self, begin: Rows, end: Rows) -> tuple[Rows, Rows]:
+        first, last = self.laid.first[begin], self.laid.first[end]
+        events = spans(first, last - first)
+        return np.repeat(np.arange(len(begin)), last - first), self.laid.item[events]
+
+    def _windows(self, random: np.random.Generator) -> Rows:
+        begin, end = self.laid.start[:-1], self.target_end - 1
+        sizes = np.maximum(end - begin, 0)
+        longest, stride = self.choice.history_max, max(1, self.choice.history_max // 2)
+        shift = np.where(sizes > longest, random.integers(0, stride, len(sizes)), 0)
+        stride_S = np.where(sizes > longest, stride, longest)
+        shopper = np.repeat(np.arange(len(sizes)), sizes)
+        asked = spans(begin, sizes)
+        if self.choice.after_minute is not None:
+            late = self.laid.minute[asked + 1] > self.choice.after_minute
+            shopper, asked = shopper[late], asked[late]
+        part = (end[shopper] - 1 - asked + shift[shopper]) // stride_S[shopper]
+        fresh = np.ones(len(asked) + 1, np.bool_)
+        fresh[1:-1] = (np.diff(shopper) != 0) | (np.diff(part) != 0)
+        edges = np.flatnonzero(fresh)
+        first, last = asked[edges[:-1]], asked[edges[1:] - 1] + 1
+        return np.stack([np.maximum(begin[shopper[edges[:-1]]], last - longest), first, last], 1)
+
+
+def _histories(laid: Moments, begin: Rows, end: Rows) -> tuple[Histories, Rows]:
+    """Return the moments `begin` to before `end` for the network, and which they are."""
+    sizes = end - begin
+    moments = spans(begin, sizes)
+    place = spans(np.zeros_like(begin), sizes)
+    columns = int(sizes.max())
+    gap = bucket(laid.minute[moments] - laid.minute[moments - 1])
+    gap[place == 0] = NUM_BUCKETS - 1
+    wait = bucket(laid.minute[moments + 1] - laid.minute[moments])
+    num_events = laid.first[moments + 1] - laid.first[moments]
+    events = spans(laid.first[moments], num_events)
+    numbers = {
+        "item_E": laid.item[events],
+        "action_E": laid.action[events],
+        "moment_E": np.repeat(np.arange(len(moments)), num_events),
+        "weight_E": np.repeat(1 / num_events, num_events).astype(np.float32),
+        "back_N": np.repeat(sizes, sizes) - 1 - place,
+        "slot_N": np.repeat(np.arange(len(begin)) * columns, sizes) + place,
+        "gap_N": gap,
+        "wait_N": wait,
+    }
+    tensors = {name: torch.from_numpy(numbers[name]) for name in numbers}
+    return Histories(**tensors, rows=len(begin), columns=columns), moments
+
+
+def _forgetful(past: Histories, share: float) -> Histories:
+    kept_E = torch.rand(len(past.weight_E)) >= share
+    return replace(past, weight_E=past.weight_E * kept_E)

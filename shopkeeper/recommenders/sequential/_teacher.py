@@ -1,0 +1,137 @@
+"""Teaches the network and hands over what serves. Imported only while learning: needs torch."""
+
+import hashlib
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from shopkeeper.recommenders.sequential._encoder import Encoder
+from shopkeeper.recommenders.sequential._lessons import Choice, Lessons
+from shopkeeper.recommenders.sequential._moments import (
+    HALF_LIVES_DAYS,
+    NUM_ACTIONS,
+    NUM_BUCKETS,
+    Moments,
+    Rows,
+)
+from shopkeeper.training.loop import Plan, train
+from shopkeeper.training.networks.sequence import SequenceNetwork, Shape, to_onnx
+
+
+class Teacher:
+    """One course of learning, from the start or from what was learned before."""
+
+    def __init__(
+        self,
+        config: Any,
+        laid: Moments,
+        num_items: int,
+        before: Encoder | None = None,
+        known_rows: Rows | None = None,
+    ) -> None:
+        self.config, self.laid, self.before = config, laid, before
+        torch.manual_seed(config.seed)
+        self.network = SequenceNetwork(
+            Shape(
+                num_items=num_items,
+                num_actions=NUM_ACTIONS,
+                num_buckets=NUM_BUCKETS,
+                width=config.width,
+                num_blocks=config.blocks,
+                num_heads=config.heads,
+                history_max=config.history_max,
+                dropout=config.dropout,
+                times=config.times,
+                biased=config.popularity,
+                num_decays=len(HALF_LIVES_DAYS) if config.repeats else 0,
+            )
+        )
+        self.lessons = Lessons(
+            laid,
+            Choice(
+                history_max=config.history_max,
+                batch_positions=config.batch_positions,
+                holdout_share=config.holdout_share if before is None else 0.0,
+                basket_power=config.basket_power,
+                half_life_days=config.half_life_days,
+                forget=config.forget,
+                seed=config.seed,
+                after_minute=None if before is None else before.newest_minute,
+            ),
+        )
+
+        if self.network.bias is not None:
+            self.network.bias.data.copy_(torch.from_numpy(self.lessons.wanted(num_items)))
+        if before is not None and known_rows is not None:
+            self._take_up(before, known_rows)
+
+    def learn(self, checkpoint: Path | None) -> dict[str, Any]:
+        """Learn to the end of the plan and tell how it went."""
+        config = self.config
+        plan = Plan(
+            epochs_max=config.epochs_max,
+            steps_max=config.steps_max,
+            minutes_max=config.minutes_max,
+            patience_epochs=config.patience_epochs,
+            lr=config.lr,
+            seed=config.seed,
+            precision=config.precision,
+        )
+        if self.before is not None:
+            plan = replace(plan, steps_max=config.update_steps, lr=config.lr / 2)
+        if not self.lessons.batches(0):
+            return {"steps": 0, "epochs": 0, "seconds": 0.0, "curve": []}
+        measure = (lambda: self.lessons.measure(self.network)) if len(self.lessons.held) else None
+        outcome = train(
+            self.network,
+            self.lessons.batches,
+            lambda windows: self.lessons.loss(self.network, windows, config.chunk_mb),
+            plan,
+            measure,
+            checkpoint,
+            self._identity(),
+        )
+        return {
+            "steps": outcome.step,
+            "epochs": outcome.epoch,
+            "seconds": outcome.seconds,
+            "curve": outcome.curve,
+            "losses": outcome.losses,
+        }
+
+    def encoder(self) -> Encoder:
+        """Return what was learned, ready to serve."""
+        network = self.network.eval()
+        bias = network.bias if network.bias is not None else torch.zeros(len(network.items.weight))
+        return Encoder(
+            network=to_onnx(network.body),
+            items_VD=network.items.weight.detach().numpy().copy(),
+            bias_V=bias.detach().numpy().copy(),
+            actions_AD=network.actions.weight.detach().numpy().copy(),
+            again=network.again.scaled() if network.again is not None else {},
+            newest_minute=int(self.laid.minute.max()),
+            weights={k: v.numpy().copy() for k, v in network.body.state_dict().items()},
+        )
+
+    def _take_up(self, before: Encoder, known_rows: Rows) -> None:
+        with torch.no_grad():
+            kept = np.flatnonzero(known_rows >= 0)
+            old_VD = torch.from_numpy(before.items_VD[known_rows[kept]])
+            self.network.items.weight[torch.from_numpy(kept)] = old_VD
+            self.network.actions.weight.copy_(torch.from_numpy(before.actions_AD))
+            self.network.body.load_state_dict(
+                {name: torch.from_numpy(value) for name, value in before.weights.items()}
+            )
+            if self.network.again is not None and before.again:
+                self.network.again.take_up(before.again)
+
+    def _identity(self) -> str:
+        digest = hashlib.sha256(repr(asdict(self.config)).encode())
+        for values in (self.laid.item, self.laid.action, self.laid.minute, self.laid.start):
+            digest.update(np.ascontiguousarray(values).tobytes())
+        if self.before is not None:
+            digest.update(self.before.items_VD.tobytes())
+        return digest.hexdigest()

@@ -1,0 +1,190 @@
+"""The words every room shares: column names, table shapes, and one check for all tables.
+
+Events use the names of GA4, products those of the Google Merchant Center feed. Money is in
+minor units (pence, cents) beside its currency; times are UTC.
+"""
+
+from collections.abc import Mapping
+
+import polars as pl
+
+from shopkeeper.errors import BadData
+
+Dtype = pl.DataType | type[pl.DataType]
+
+EVENT_ID, EVENT_NAME, TIME = "event_id", "event_name", "time"
+USER, VISITOR, SESSION = "user_id", "visitor_id", "session_id"
+ITEM, PRODUCT_ID, TRANSACTION = "item_id", "id", "transaction_id"
+QUANTITY, PRICE, CURRENCY = "quantity", "price_minor", "currency"
+REQUEST, SCORE, RANK, SOURCE, BECAUSE = "request", "score", "rank", "source", "because"
+HISTORY, SEEDS, EXCLUDE, NOW, PLACEMENT = "history", "seeds", "exclude", "now", "placement"
+VECTOR, CATEGORY = "vector", "product_type"
+
+UTC_TIME = pl.Datetime("us", "UTC")
+
+EVENT_NAMES = (
+    "view_item",
+    "view_item_list",
+    "select_item",
+    "add_to_cart",
+    "remove_from_cart",
+    "view_cart",
+    "begin_checkout",
+    "purchase",
+    "refund",
+    "search",
+    "view_search_results",
+    "view_promotion",
+    "select_promotion",
+    "like",
+    "dismiss",
+    "review",
+)
+"""GA4's names, and three that GA4 lacks: `like`, `dismiss` ("not interested"), `review`."""
+
+WANTS = ("purchase", "add_to_cart", "view_item", "select_item", "like")
+"""Events that show interest in a product; what recommenders learn from."""
+
+EVENTS: dict[str, Dtype] = {
+    EVENT_ID: pl.String,
+    EVENT_NAME: pl.String,
+    TIME: UTC_TIME,
+    USER: pl.String,
+    VISITOR: pl.String,
+    SESSION: pl.String,
+    TRANSACTION: pl.String,
+    ITEM: pl.String,
+    QUANTITY: pl.Int32,
+    PRICE: pl.Int64,
+    "discount_minor": pl.Int64,
+    CURRENCY: pl.String,
+    "coupon": pl.String,
+    "search_term": pl.String,
+    "item_list_id": pl.String,
+    "index": pl.Int32,
+    "request_id": pl.String,
+    "country": pl.String,
+    "location_id": pl.String,
+}
+"""One row per event and product. `price_minor` is what one piece cost after `discount_minor`."""
+
+LEARN: dict[str, Dtype] = {USER: pl.String, ITEM: pl.String, EVENT_NAME: pl.String, TIME: UTC_TIME}
+"""The columns of an event table that a recommender needs; more are kept and may be used."""
+
+PRODUCTS: dict[str, Dtype] = {
+    PRODUCT_ID: pl.String,
+    "title": pl.String,
+    "description": pl.String,
+    CATEGORY: pl.String,
+    "brand": pl.String,
+    "size": pl.String,
+    "color": pl.String,
+    "item_group_id": pl.String,
+    PRICE: pl.Int64,
+    CURRENCY: pl.String,
+    "availability": pl.String,
+    "link": pl.String,
+    "image_link": pl.String,
+    "updated": UTC_TIME,
+}
+"""One row per product. `product_type` is a path: `Grocery > Bread > Rye`."""
+
+PROMOTIONS: dict[str, Dtype] = {
+    "promotion_id": pl.String,
+    "promotion_name": pl.String,
+    "coupon": pl.String,
+    ITEM: pl.String,
+    "start": UTC_TIME,
+    "end": UTC_TIME,
+}
+"""One row per promotion and product; `coupon` is null where none is needed."""
+
+SHOPPERS: dict[str, Dtype] = {USER: pl.String, "attribute": pl.String, "value": pl.String}
+"""One row per shopper and attribute. Shown and audited, never used to decide."""
+
+QUARANTINE: dict[str, Dtype] = {
+    "table": pl.String,
+    "reason": pl.String,
+    "source": pl.String,
+    "line": pl.Int64,
+    "row": pl.String,
+}
+"""Every refused row: which table it was for, why, where it stood (from 1), the row as JSON."""
+
+REQUESTS: dict[str, Dtype] = {
+    REQUEST: pl.UInt32,
+    USER: pl.String,
+    HISTORY: pl.List(pl.Struct({ITEM: pl.String, EVENT_NAME: pl.String, TIME: UTC_TIME})),
+    SEEDS: pl.List(pl.String),
+    EXCLUDE: pl.List(pl.String),
+    NOW: UTC_TIME,
+    PLACEMENT: pl.String,
+}
+"""One row per request, numbered from 0; `history` is oldest first and all before `now`."""
+
+RESULTS: dict[str, Dtype] = {
+    REQUEST: pl.UInt32,
+    ITEM: pl.String,
+    SCORE: pl.Float32,
+    RANK: pl.UInt32,
+    SOURCE: pl.String,
+    BECAUSE: pl.String,
+}
+"""Up to k rows per request, best first, rank from 1. `because` is the product that led here."""
+
+TABLES: dict[str, dict[str, Dtype]] = {
+    "events": EVENTS,
+    "products": PRODUCTS,
+    "promotions": PROMOTIONS,
+    "shoppers": SHOPPERS,
+    "quarantine": QUARANTINE,
+}
+"""The tables of the lake."""
+
+
+def check(rows: pl.DataFrame, shape: Mapping[str, Dtype], table: str) -> pl.DataFrame:
+    """Return `rows` unchanged if it has every column of `shape` with its type.
+
+    Args:
+        rows: Any table; columns beyond `shape` are kept.
+        shape: Column names and types, such as `LEARN`.
+        table: What the error calls it.
+
+    Returns:
+        The same table.
+
+    Raises:
+        BadData: A column is missing or has another type, or an event has an unknown name.
+    """
+    for name, dtype in shape.items():
+        if name not in rows.columns:
+            raise BadData(
+                f"The {table} table has no column '{name}'. It has: {', '.join(rows.columns)}. "
+                f"Rename a column to '{name}' first."
+            )
+        if rows.schema[name] != dtype:
+            raise BadData(
+                f"Column '{name}' of the {table} table must be {dtype}, "
+                f"but is {rows.schema[name]}. Cast it first."
+            )
+    if EVENT_NAME in shape:
+        strange = rows.filter(~pl.col(EVENT_NAME).is_in(EVENT_NAMES))
+        if strange.height:
+            raise BadData(
+                f"{strange.height} of {rows.height} events have an unknown name, "
+                f"first '{strange[EVENT_NAME][0]}'. Known: {', '.join(EVENT_NAMES)}."
+            )
+    return rows
+
+
+def empty(shape: Mapping[str, Dtype]) -> pl.DataFrame:
+    """Return a table of `shape` without rows."""
+    return pl.DataFrame(schema=dict(shape))
+
+
+def conform(rows: pl.DataFrame, shape: Mapping[str, Dtype]) -> pl.DataFrame:
+    """Return `rows` with exactly the columns of `shape`, cast, and null where a column lacks."""
+    return rows.select(
+        (pl.col(name) if name in rows.columns else pl.lit(None)).cast(dtype).alias(name)
+        for name, dtype in shape.items()
+    )

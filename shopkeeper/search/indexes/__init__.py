@@ -1,0 +1,1 @@
+"""How are products found by words? One file for each method."""

@@ -1,0 +1,259 @@
+"""Finds products by their words: BM25 over title, brand, category and details.
+
+Source: BM25 of Robertson and Zaragoza, 2009, by tantivy (k1 1.2, b .75), summed over fields with
+boosts. Beside stemmed words, four-letter pieces of title and brand written without spaces count
+with a small boost: they match parts of words, `iphone8` and `iphone 8` alike. The query is built
+from terms, never parsed, so no character in it means anything. Knows nothing of meaning.
+"""
+
+import math
+import shutil
+import tempfile
+import weakref
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import polars as pl
+import tantivy
+from numpy.typing import NDArray
+
+from shopkeeper.errors import NotFitted
+from shopkeeper.schema import PRODUCT_ID
+from shopkeeper.search import text
+from shopkeeper.search.indexes._groups import Groups
+
+FIELDS = {
+    "title": ("title",),
+    "brand": ("brand",),
+    "product_type": ("product_type",),
+    "details": ("description", "color", "size"),
+}
+"""Each field of the index and the product columns it holds."""
+
+GRAM = 4
+WORDS_MAX, GRAMS_MAX = 32, 96
+FUZZY_LETTERS_MIN, FUZZY_TWO_LETTERS_MIN = 4, 8
+STARTS_MAX = 16
+STARTS_RARE = 5
+QUOTED_LETTERS_MAX = 30
+
+
+class Lexical:
+    """Finds products by words."""
+
+    @dataclass(frozen=True, kw_only=True)
+    class Config:
+        """Settings."""
+
+        title_boost: float = 3.0
+        """What a word of the title counts."""
+        brand_boost: float = 2.0
+        """What the brand counts."""
+        product_type_boost: float = 1.0
+        """What a word of the category path counts."""
+        details_boost: float = 0.5
+        """What a word of description, colour or size counts."""
+        piece_boost: float = 0.9
+        """What four letters in a row of title or brand count; 0 for whole words only."""
+        typos: bool = True
+        """Whether words that no product has are taken for the nearest words that one has."""
+        keep_share: float = 0.2
+        """Products below this share of the best score are no results, from 0 to 1."""
+
+        def __post_init__(self) -> None:
+            boosts = ("title_boost", "brand_boost", "product_type_boost", "details_boost")
+            for name in (*boosts, "piece_boost"):
+                if not 0 <= getattr(self, name) < math.inf:
+                    raise ValueError(f"{name} must be at least 0, but is {getattr(self, name)}.")
+            if not 0 <= self.keep_share <= 1:
+                raise ValueError(f"keep_share must be from 0 to 1, but is {self.keep_share}.")
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self._groups: Groups | None = None
+        self._index: Any = None
+        self._folder = Path()
+        self._row_of_id: dict[str, int] = {}
+        self._stemmer = _stemmer()
+
+    def build(self, products: pl.DataFrame, vectors: NDArray[np.float32]) -> Self:  # noqa: ARG002
+        """Learn the words of `products`; earlier products win ties. `vectors` are not used."""
+        columns = {
+            name: [column for column in columns if column in products.columns]
+            for name, columns in FIELDS.items()
+        }
+        lines = [
+            [" ".join(filter(None, row)) for row in products.select(found).iter_rows()]
+            if found
+            else [""] * products.height
+            for found in columns.values()
+        ]
+        groups = Groups.of(products[PRODUCT_ID].to_list(), list(zip(*lines, strict=True)))
+        folder = Path(tempfile.mkdtemp(prefix="shopkeeper-lexical-"))
+        weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
+        _write(folder, ([line[row] for line in lines] for row in groups.firsts()))
+        self._open(folder, groups)
+        return self
+
+    def search(self, query: str, vector: NDArray[np.float32] | None, k: int) -> pl.DataFrame:  # noqa: ARG002
+        """Return up to k rows of `item_id`, `score`, best first. `vector` is not used."""
+        rows, scores = self.ranked(query, k)
+        return self.groups.frame(rows, scores)
+
+    @property
+    def groups(self) -> Groups:
+        """Which products share all their words.
+
+        Raises NotFitted: Nothing was built or restored.
+        """
+        if self._groups is None:
+            raise NotFitted("The lexical index is empty. Call `build` or `restore` first.")
+        return self._groups
+
+    def ranked(self, query: str, k: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """Return up to k product rows and BM25 scores, best first; a product's id comes first."""
+        groups = self.groups
+        texts, scores = self._texts(text.words(query, text.QUERY_CHARS_MAX), k)
+        rows, spread = groups.spread(texts, scores, k)
+        named = self._row_of_id.get(text.clean(query, text.QUERY_CHARS_MAX))
+        if named is None:
+            return rows, spread
+        others = rows != named
+        best = np.float32(1.5) * spread.max(initial=1.0)
+        rows = np.concatenate([[named], rows[others]])[:k]
+        return rows, np.concatenate([[best], spread[others]])[:k].astype(np.float32)
+
+    def notes(self, query: str) -> list[str]:
+        """Say which words of `query` no product has, and what was done about it."""
+        _, unknown = self.vocabulary(query)
+        if not unknown:
+            return []
+        listed = ", ".join(f"'{word[:QUOTED_LETTERS_MAX]}'" for word in unknown[:5])
+        fuzzy = self.config.typos and any(len(word) >= FUZZY_LETTERS_MIN for word in unknown)
+        done = "similar words were searched too" if fuzzy else "searched without"
+        return [f"No product has {listed}; {done}."]
+
+    def vocabulary(self, query: str) -> tuple[list[str], list[str]]:
+        """Split the words of `query` into those that some product has, and those that none has."""
+        words = _distinct(text.words(query, text.QUERY_CHARS_MAX), WORDS_MAX)
+        known = [word for word in words if self._known(self._stem(word))]
+        return known, [word for word in words if word not in known]
+
+    def save(self, folder: Path) -> None:
+        """Write the index into an empty `folder`."""
+        self.groups.save(folder)
+        shutil.copytree(self._folder, folder / "tantivy", ignore=shutil.ignore_patterns("*.lock"))
+
+    def restore(self, folder: Path) -> Self:
+        """Read what `save` wrote; the words stay on disk and are mapped into memory."""
+        self._open(folder / "tantivy", Groups.restore(folder))
+        return self
+
+    def _open(self, folder: Path, groups: Groups) -> None:
+        self._folder, self._groups = folder, groups
+        self._index = tantivy.Index.open(str(folder))
+        self._index.register_tokenizer("stem", self._stemmer)
+        self._index.register_tokenizer("whitespace", _whitespace())
+        self._index.config_reader(reload_policy="manual")
+        self._searcher = self._index.searcher()
+        self._row_of_id = {name.casefold(): row for row, name in enumerate(groups.ids.tolist())}
+
+    def _texts(self, words: list[str], k: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """Return the distinct texts that match, best first, and their scores."""
+        question = self._question(words)
+        limit = min(k, self.groups.num_texts)
+        if question is None or limit < 1:
+            return np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.float32)
+        hits = self._searcher.search(question, limit, count=False).hits
+        scores = np.array([score for score, _ in hits], dtype=np.float32)
+        texts = self._searcher.fast_field_values("row", [address for _, address in hits])
+        kept = scores >= self.config.keep_share * scores.max(initial=0.0)
+        return np.array(texts, dtype=np.int64)[kept], scores[kept]
+
+    def _question(self, words: list[str]) -> Any:
+        """Build the query: each word in each field, pieces of words, and guesses for typos."""
+        parts: list[Any] = []
+        stems = _distinct(map(self._stem, words), WORDS_MAX)
+        for stem in stems:
+            parts += [self._term(field, stem) for field in FIELDS]
+            if self.config.typos and len(stem) >= FUZZY_LETTERS_MIN and not self._known(stem):
+                parts.append(self._fuzzy(stem))
+        if stems:
+            parts += self._starts(words[-1])
+        if self.config.piece_boost:
+            pieces = _distinct(_pieces(words), GRAMS_MAX)
+            parts += [self._term("piece", piece) for piece in pieces]
+        if not parts:
+            return None
+        return tantivy.Query.boolean_query([(tantivy.Occur.Should, part) for part in parts])
+
+    def _term(self, field: str, term: str, share: float = 1.0) -> Any:
+        boost = getattr(self.config, f"{field}_boost") * share
+        query = tantivy.Query.term_query(self._index.schema, field, term, "freq")
+        return tantivy.Query.boost_query(query, boost)
+
+    def _fuzzy(self, stem: str) -> Any:
+        distance = 2 if len(stem) >= FUZZY_TWO_LETTERS_MIN else 1
+        query = tantivy.Query.fuzzy_term_query(self._index.schema, "title", stem, distance=distance)
+        # A fuzzy match scores 1 whatever the word; half of what a rare word would score.
+        boost = self.config.title_boost * 0.5 * math.log(1 + self.groups.num_texts)
+        return tantivy.Query.boost_query(query, boost)
+
+    def _starts(self, word: str) -> list[Any]:
+        """Complete a short last word, too short for pieces, to words that begin with it."""
+        if not 2 <= len(word) < GRAM:
+            return []
+        if self._searcher.doc_freq("title", self._stem(word)) >= STARTS_RARE:
+            return []
+        found = self._searcher.terms_with_prefix("title", word, limit=256)
+        common = sorted(found, key=lambda term: (-term[1], term[0]))[:STARTS_MAX]
+        return [self._term("title", term, share=0.5) for term, _ in common]
+
+    def _stem(self, word: str) -> str:
+        stemmed: list[str] = self._stemmer.analyze(word)
+        return stemmed[0] if stemmed else word
+
+    def _known(self, stem: str) -> bool:
+        return any(self._searcher.doc_freq(field, stem) for field in FIELDS)
+
+
+def _stemmer() -> Any:
+    builder = tantivy.TextAnalyzerBuilder(tantivy.Tokenizer.whitespace())
+    return builder.filter(tantivy.Filter.stemmer("english")).build()
+
+
+def _whitespace() -> Any:
+    return tantivy.TextAnalyzerBuilder(tantivy.Tokenizer.whitespace()).build()
+
+
+def _write(folder: Path, texts: Iterable[list[str]]) -> None:
+    """Index `texts`, one list of the lines of `FIELDS` each, into `folder`."""
+    schema = tantivy.SchemaBuilder().add_integer_field("row", fast=True)
+    for field in FIELDS:
+        schema = schema.add_text_field(field, tokenizer_name="stem", index_option="freq")
+    schema = schema.add_text_field("piece", tokenizer_name="whitespace", index_option="freq")
+    index = tantivy.Index(schema.build(), path=str(folder))
+    index.register_tokenizer("stem", _stemmer())
+    index.register_tokenizer("whitespace", _whitespace())
+    # One thread keeps the order of documents, and with it the order of ties.
+    writer = index.writer(heap_size=64_000_000, num_threads=1)
+    for row, lines in enumerate(texts):
+        words = [text.words(line) for line in lines]
+        line_of = {field: " ".join(found) for field, found in zip(FIELDS, words, strict=True)}
+        pieces = " ".join(_pieces(words[0] + words[1]))
+        writer.add_document(tantivy.Document(row=row, piece=pieces, **line_of))
+    writer.commit()
+    writer.wait_merging_threads()
+
+
+def _pieces(words: list[str]) -> list[str]:
+    """Return every four letters in a row of `words` written without spaces."""
+    joined = "".join(word for word in words if text.has_spaces(word))
+    return [joined[at : at + GRAM] for at in range(len(joined) - GRAM + 1)]
+
+
+def _distinct(found: Iterable[str], at_most: int) -> list[str]:
+    return list(dict.fromkeys(found))[:at_most]

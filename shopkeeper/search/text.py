@@ -1,0 +1,119 @@
+"""What the words of a product and of a query are, the same for every index.
+
+Sizes are joined to their units (`5 foot` and `5ft` are one word) after the query-cleaning lesson
+of the Home Depot search challenge. Chinese, Japanese and Korean runs become characters and pairs
+of neighbours, since they are written without spaces. Knows nothing of indexes or shops.
+"""
+
+import re
+import unicodedata
+
+import polars as pl
+
+QUERY_CHARS_MAX = 300
+"""Longer queries are cut: nobody types them, and their cost grows with their words."""
+
+UNITS: dict[str, tuple[str, ...]] = {
+    "in": ("inch", "inches"),
+    "ft": ("ft", "foot", "feet"),
+    "cm": ("cm", "centimetre", "centimetres", "centimeter", "centimeters"),
+    "mm": ("mm", "millimetre", "millimetres", "millimeter", "millimeters"),
+    "ml": ("ml", "millilitre", "millilitres", "milliliter", "milliliters"),
+    "l": ("l", "ltr", "litre", "litres", "liter", "liters"),
+    "oz": ("oz", "ounce", "ounces"),
+    "lb": ("lb", "lbs", "pound", "pounds"),
+    "kg": ("kg", "kilo", "kilos", "kilogram", "kilograms"),
+    "g": ("g", "gram", "grams"),
+    "gb": ("gb", "gigabyte", "gigabytes"),
+    "tb": ("tb", "terabyte", "terabytes"),
+    "mp": ("mp", "megapixel", "megapixels"),
+    "ghz": ("ghz",),
+    "hz": ("hz", "hertz"),
+    "w": ("w", "watt", "watts"),
+    "v": ("v", "volt", "volts"),
+    "ct": ("ct", "count"),
+    "pk": ("pk", "pack", "packs"),
+}
+"""Every unit and how shops spell it after a number."""
+
+_CANONICAL = {spelling: unit for unit, spellings in UNITS.items() for spelling in spellings}
+_MEASURE = re.compile(
+    rf"(\d+(?:\.\d+)?)[ -]?({'|'.join(sorted(_CANONICAL, key=len, reverse=True))})\b"
+)
+_WORD = re.compile(r"\d+\.\d+[^\W_]*|[^\W_]+")
+_WIDE = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]+")
+_SPACE = re.compile(r"\s+")
+
+
+def clean(text: str | None, chars_max: int | None = None) -> str:
+    """Return `text` in small letters, without accents, control characters and double spaces.
+
+    Args:
+        text: Anything a person or a feed may send; None counts as empty.
+        chars_max: Where to cut, before anything else is done.
+
+    Returns:
+        Text that compares equal where people see the same words.
+    """
+    text = (text or "")[:chars_max]
+    if not text.isascii():
+        plain = unicodedata.normalize("NFKD", text)
+        plain = "".join(letter for letter in plain if not unicodedata.combining(letter))
+        text = unicodedata.normalize("NFKC", plain)
+        text = "".join(" " if unicodedata.category(c) in _SILENT else c for c in text)
+    text = "".join(c if c.isprintable() else " " for c in text) if not text.isprintable() else text
+    return _SPACE.sub(" ", text.casefold()).strip()
+
+
+_SILENT = frozenset({"Cc", "Cf", "Cs", "Co", "Cn"})
+
+
+def words(text: str | None, chars_max: int | None = None) -> list[str]:
+    """Split `text` into the words that indexes compare, in order.
+
+    Args:
+        text: Anything a person or a feed may send; None counts as empty.
+        chars_max: Where to cut, before anything else is done.
+
+    Returns:
+        Words of letters and digits in small letters; none for punctuation or emoji alone.
+    """
+    plain = clean(text, chars_max).replace("'", "").replace("’", "")
+    plain = _MEASURE.sub(lambda found: found[1] + _CANONICAL[found[2]] + " ", plain)
+    found = _WORD.findall(plain)
+    if plain.isascii():
+        return found
+    return [part for word in found for part in _narrow(word)]
+
+
+def has_spaces(word: str) -> bool:
+    """Say whether `word` is of a script that writes spaces between words."""
+    return not _WIDE.search(word)
+
+
+def _narrow(word: str) -> list[str]:
+    """Split the runs of a script without spaces into characters and pairs of neighbours."""
+    if has_spaces(word):
+        return [word]
+    parts: list[str] = [rest for rest in _WIDE.split(word) if rest]
+    for run in _WIDE.findall(word):
+        parts += run
+        parts += [run[at : at + 2] for at in range(len(run) - 1)]
+    return parts
+
+
+def product_text(products: pl.DataFrame) -> pl.Series:
+    """Write each product as one line for an encoder: title, brand, category path.
+
+    Args:
+        products: `schema.PRODUCTS` rows; columns that lack count as null.
+
+    Returns:
+        One text per product, never null. Shape [N].
+    """
+    columns = [name for name in ("title", "brand", "product_type") if name in products.columns]
+    if not columns:
+        return pl.Series("text", [""] * products.height, dtype=pl.String)
+    parts = [pl.col(name).str.strip_chars().replace("", None) for name in columns]
+    line = pl.concat_str(parts, separator=", ", ignore_nulls=True)
+    return products.select(line.fill_null("").str.replace_all(r"\s+", " ").alias("text"))["text"]

@@ -1,0 +1,134 @@
+"""The HTTP application of one shop, and the server that runs it.
+
+Knows no models: every answer comes from `engine.shop.Shop`. Loads no training library.
+"""
+
+import logging
+import socket
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+from fastapi import FastAPI
+
+import shopkeeper
+from shopkeeper.errors import BadConfig, NotFitted
+from shopkeeper.serving import problems, storefront
+from shopkeeper.serving.guard import Guard
+from shopkeeper.serving.house import House
+from shopkeeper.serving.routes import events, health, products, recommend, search
+
+if TYPE_CHECKING:
+    from shopkeeper.engine.shop import Shop
+
+CONNECTIONS_MAX = 500
+"""Beyond this the server answers 503 rather than let everyone wait."""
+SHUTDOWN_S = 10
+
+_log = logging.getLogger("shopkeeper.serving")
+
+
+def create_app(shop: "Shop") -> FastAPI:
+    """Return the application: `/v1`, health, metrics and the storefront.
+
+    Args:
+        shop: Closed when the application shuts down.
+
+    Returns:
+        An ASGI application.
+    """
+    house = House(shop)
+
+    @asynccontextmanager
+    async def living(_: FastAPI) -> AsyncIterator[None]:
+        try:
+            await house.calls.answer(shop.ready)
+        except NotFitted as error:
+            _log.warning("%s", error)
+        yield
+        await house.calls.write(shop.close)
+
+    app = FastAPI(
+        title=shop.config.shop.name,
+        version=shopkeeper.__version__,
+        summary="Search and recommendations of one shop.",
+        docs_url=None,
+        redoc_url=None,
+        lifespan=living,
+    )
+    for part in (products, events, search, recommend, health):
+        app.include_router(part.router(house))
+    storefront.install(app, house)
+    page = storefront.error_page(house)
+    problems.install(app, page)
+    app.add_middleware(
+        Guard,
+        metrics=house.metrics,
+        body_bytes_max=int(shop.config.serving.body_mb_max * 1e6),
+        page=page,
+    )
+    return app
+
+
+def run(
+    shop: "Shop",
+    host: str | None = None,
+    port: int | None = None,
+    announce: Callable[[str], None] | None = None,
+) -> None:
+    """Serve a shop until the process is told to stop; then finish what runs and close the shop.
+
+    An address that cannot be listened on raises BadConfig.
+
+    Args:
+        shop: The shop.
+        host: Address to listen on; that of `shop.toml` by default.
+        port: Port; that of `shop.toml` by default, 0 for any free one.
+        announce: Told the address once the shop answers there.
+    """
+    import uvicorn
+
+    host = host or shop.config.serving.host
+    listening = _listen(host, shop.config.serving.port if port is None else port)
+    config = uvicorn.Config(
+        create_app(shop),
+        access_log=False,
+        log_level="warning",
+        limit_concurrency=CONNECTIONS_MAX,
+        timeout_graceful_shutdown=SHUTDOWN_S,
+        server_header=False,
+        **_fast(),
+    )
+    address = f"http://{host}:{listening.getsockname()[1]}"
+
+    class Announcing(uvicorn.Server):  # type: ignore[misc, unused-ignore]
+        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+            await super().startup(sockets)
+            if self.started and announce:
+                announce(address)
+
+    Announcing(config).run(sockets=[listening])
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listening = socket.socket(family)
+    try:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind((host, port))
+    except (OSError, OverflowError) as error:
+        listening.close()
+        raise BadConfig(
+            f"Cannot listen on {host}:{port}: {getattr(error, 'strerror', None) or error}. "
+            "Choose another with --port, or stop what runs there."
+        ) from error
+    return listening
+
+
+def _fast() -> dict[str, Any]:
+    """Name the quick event loop where it is installed; Windows has none."""
+    try:
+        import uvloop  # noqa: F401
+    except ImportError:
+        return {"http": "httptools"}
+    return {"loop": "uvloop", "http": "httptools"}

@@ -1,0 +1,62 @@
+"""`/v1/search` and `/v1/suggest`: products and completions by words."""
+
+import secrets
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Query
+from starlette.responses import JSONResponse
+
+from shopkeeper.serving.filters import cut, parse
+from shopkeeper.serving.house import PROBLEMS, House
+from shopkeeper.serving.types import PERSON_CHARS_MAX, AnswerOut, SuggestOut, answered
+from shopkeeper.serving.visits import Who
+
+Price = Annotated[float | None, Query(ge=0, le=1e9, allow_inf_nan=False, examples=[2.5])]
+Person = Annotated[str | None, Query(min_length=1, max_length=PERSON_CHARS_MAX)]
+
+
+async def _who(user_id: Person = None, visitor_id: Person = None) -> Who:
+    return {"user_id": user_id, "visitor_id": visitor_id}
+
+
+def router(house: House) -> APIRouter:
+    """Return the routes."""
+    routes = APIRouter(prefix="/v1", tags=["search"], responses=PROBLEMS)
+
+    @routes.get("/search", response_model=AnswerOut)
+    async def search(
+        q: Annotated[str, Query(description="What was typed.", examples=["tea light"])],
+        who: Annotated[Who, Depends(_who)],
+        k: Annotated[int, Query(ge=1, le=house.size_max)] = 24,
+        offset: Annotated[int, Query(ge=0, le=100 * house.size_max)] = 0,
+        filters: Annotated[list[str] | None, Query(alias="filter", examples=["brand:Acme"])] = None,
+        price_min: Price = None,
+        price_max: Price = None,
+        sort: Annotated[str, Query(max_length=40, examples=["price_asc"])] = "relevance",
+    ) -> JSONResponse:
+        """Find products by words and meaning."""
+        query, notes = cut(q)
+        answer = await house.calls.answer(
+            house.shop.search,
+            query,
+            k=k,
+            offset=offset,
+            filters=parse(filters or []),
+            price_min=price_min,
+            price_max=price_max,
+            sort=sort,
+            **who,
+        )
+        house.metrics.answered("search", len(answer.results))
+        return answered(answer, notes)
+
+    @routes.get("/suggest", response_model=SuggestOut)
+    async def suggest(
+        q: Annotated[str, Query(description="What was typed so far.", examples=["tea l"])],
+        k: Annotated[int, Query(ge=1, le=50)] = 8,
+    ) -> JSONResponse:
+        """Complete what is being typed."""
+        found = await house.calls.answer(house.shop.suggest, cut(q)[0], k=k)
+        return JSONResponse({"request_id": secrets.token_hex(8), "suggestions": found})
+
+    return routes

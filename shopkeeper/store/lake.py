@@ -1,0 +1,342 @@
+"""The lake: Parquet files, events by day, and one manifest that says which files count.
+
+A write adds files nobody reads yet, makes them durable, and then replaces the manifest in one
+step, so a load is there as a whole or not at all, whatever is killed. Files that no manifest
+names are leftovers and go at the next write. Knows nothing of where rows come from.
+"""
+
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from shopkeeper import schema
+from shopkeeper.errors import BadData, ShopkeeperError, unknown
+
+if TYPE_CHECKING:
+    import ibis
+
+KEYS: dict[str, tuple[str, ...]] = {
+    "events": (schema.EVENT_ID,),
+    "products": (schema.PRODUCT_ID,),
+    "promotions": ("promotion_id", "coupon", schema.ITEM),
+    "shoppers": (schema.USER, "attribute"),
+    "quarantine": ("table", "source", "line", "reason", "row"),
+}
+"""What tells two rows of a table apart."""
+
+GROWING = ("events", "quarantine")
+"""Tables that only grow: a row known already is not added again. In the others the latest wins."""
+
+EXTRA: dict[str, dict[str, schema.Dtype]] = {"quarantine": {schema.USER: pl.String}}
+"""Columns kept beyond the schema: whose row was refused, so that it can be forgotten."""
+
+
+class Lake:
+    """Tables of one shop in a folder.
+
+    Args:
+        folder: Where the files lie; made if it is not there.
+        memory_mb: What the query engine may use before it spills to disk.
+        threads: How many cores it may use.
+    """
+
+    def __init__(self, folder: Path, *, memory_mb: int = 1500, threads: int = 2) -> None:
+        self.folder = Path(folder)
+        self.memory_mb, self.threads = memory_mb, threads
+        self._backend: Any = None
+        self._seen: dict[str, tuple[int, ibis.Table]] = {}
+
+    @property
+    def backend(self) -> Any:
+        """The Ibis connection that reads and writes this lake."""
+        if self._backend is None:
+            import ibis
+
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self._backend = ibis.duckdb.connect(
+                memory_limit=f"{self.memory_mb}MB",
+                threads=self.threads,
+                temp_directory=str(self.folder / ".spill"),
+            )
+        return self._backend
+
+    def table(self, name: str) -> "ibis.Table":
+        """Return table `name` as an expression; without rows if never written.
+
+        A file that is missing, half-written or broken is BadData.
+        """
+        import ibis
+
+        shape = _shape(name)
+        manifest = self._manifest()
+        entries = manifest["tables"].get(name, [])
+        if not entries:
+            return ibis.memtable(schema.empty(shape))
+        if name not in self._seen or self._seen[name][0] != manifest["version"]:
+            for entry in entries:
+                self._verify(entry)
+            files = [str(self.folder / entry["file"]) for entry in entries]
+            rows = self.backend.read_parquet(files, union_by_name=True)
+            self._seen[name] = (manifest["version"], _conform(rows, shape))
+        return self._seen[name][1]
+
+    def counts(self) -> dict[str, int]:
+        """Return how many rows each table has."""
+        tables = self._manifest()["tables"]
+        return {name: sum(e["rows"] for e in tables.get(name, [])) for name in schema.TABLES}
+
+    def loads(self) -> dict[str, dict[str, Any]]:
+        """Return what is known of each load by its id: inputs, code, counts; oldest first."""
+        loads: dict[str, dict[str, Any]] = self._manifest()["loads"]
+        return loads
+
+    def publish(
+        self,
+        load_id: str,
+        tables: Mapping[str, "ibis.Table | pl.DataFrame"],
+        lineage: Mapping[str, Any],
+    ) -> dict[str, int]:
+        """Add the rows of a load to all its tables in one step; one process at a time.
+
+        Args:
+            load_id: A short name of the load, unique by its content.
+            tables: Rows by table name; columns that lack become null.
+            lineage: JSON-able facts of the load, kept in the manifest.
+
+        Returns:
+            How many rows each table gained (growing tables) or now holds (the others).
+        """
+        with self._writing() as manifest:
+            known = {name: self.table(name) for name in tables if manifest["tables"].get(name)}
+            written: dict[str, list[Path]] = {}
+            for name, rows in tables.items():
+                written[name] = self._write(name, rows, known.get(name), load_id, manifest)
+            entries = {name: self._entries(paths) for name, paths in written.items()}
+            for name, fresh in entries.items():
+                kept = manifest["tables"].get(name, []) if name in GROWING else []
+                manifest["tables"][name] = kept + fresh
+            manifest["loads"][load_id] = dict(lineage)
+            self._commit(manifest, [path for paths in written.values() for path in paths])
+        return {name: sum(e["rows"] for e in fresh) for name, fresh in entries.items()}
+
+    def append_events(self, rows: pl.DataFrame) -> int:
+        """Add events of the live log and return how many were new; known ids change nothing."""
+        if rows.is_empty():
+            return 0
+        rows = schema.conform(rows, schema.EVENTS).unique(schema.EVENT_ID, keep="first")
+        ids = "\n".join(rows[schema.EVENT_ID].sort().fill_null("").to_list())
+        load_id = f"live-{hashlib.sha256(ids.encode()).hexdigest()[:16]}"
+        if load_id in self.loads():
+            return 0
+        lineage = {"source": "live log", "rows": rows.height}
+        return self.publish(load_id, {"events": rows}, lineage)["events"]
+
+    def forget(self, user_id: str) -> int:
+        """Delete every row of a shopper in every table, and return how many rows went."""
+        gone, fresh, old = 0, [], []
+        with self._writing() as manifest:
+            for name, entries in manifest["tables"].items():
+                if schema.USER not in _shape(name):
+                    continue
+                held = self._files_of(user_id, entries)
+                for entry in [e for e in entries if e["file"] in held]:
+                    path = self.folder / entry["file"]
+                    rows = pl.read_parquet(path)
+                    stay = rows.filter(pl.col(schema.USER).ne_missing(user_id))
+                    gone += rows.height - stay.height
+                    old.append(path)
+                    entries.remove(entry)
+                    if stay.height:
+                        new = path.with_name(
+                            f"{path.stem.split('~')[0]}~{manifest['version']}.parquet"
+                        )
+                        stay.write_parquet(new)
+                        fresh.append(new)
+                        entries.extend(self._entries([new]))
+            if old:
+                self._commit(manifest, fresh)
+            for path in old:
+                path.unlink(missing_ok=True)
+        return gone
+
+    def _files_of(self, user_id: str, entries: list[dict[str, Any]]) -> set[str]:
+        """Return the names of the files that hold rows of the shopper."""
+        if not entries:
+            return set()
+        for entry in entries:
+            self._verify(entry)
+        files = [str(self.folder / entry["file"]) for entry in entries]
+        found = (
+            self.backend.read_parquet(files, union_by_name=True, filename="_file")
+            .filter(lambda rows: rows[schema.USER] == user_id)
+            .select("_file")
+            .distinct()
+            .to_polars()
+        )
+        return {str(Path(name).relative_to(self.folder)) for name in found["_file"]}
+
+    def _manifest(self) -> dict[str, Any]:
+        path = self.folder / "manifest.json"
+        if not path.exists():
+            return {"version": 0, "tables": {}, "loads": {}}
+        try:
+            manifest: dict[str, Any] = json.loads(path.read_text())
+        except ValueError as error:
+            raise BadData(
+                f"The list of files {path} cannot be read ({error}). Restore it from a backup, "
+                f"or delete the folder {self.folder} and ingest again."
+            ) from error
+        return manifest
+
+    @contextmanager
+    def _writing(self) -> Iterator[dict[str, Any]]:
+        """Hold the lock of the lake, with leftovers swept, and hand out the manifest."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with (self.folder / ".lock").open("w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise ShopkeeperError(
+                    f"Another process is writing to {self.folder}. Wait until it is done, then "
+                    "run the command again."
+                ) from error
+            manifest = self._manifest()
+            self._sweep(manifest)
+            yield manifest
+
+    def _sweep(self, manifest: dict[str, Any]) -> None:
+        """Remove files that no manifest names: leftovers of killed writes and replaced tables."""
+        shutil.rmtree(self.folder / ".staging", ignore_errors=True)
+        live = {e["file"] for entries in manifest["tables"].values() for e in entries}
+        for name in schema.TABLES:
+            for path in (self.folder / name).rglob("*.parquet"):
+                if str(path.relative_to(self.folder)) not in live:
+                    path.unlink()
+
+    def _write(
+        self,
+        name: str,
+        rows: "ibis.Table | pl.DataFrame",
+        known: "ibis.Table | None",
+        load_id: str,
+        manifest: dict[str, Any],
+    ) -> list[Path]:
+        """Write new rows of a table into files of their own and return the files."""
+        import ibis
+
+        if isinstance(rows, pl.DataFrame):
+            rows = ibis.memtable(schema.conform(rows, _shape(name)))
+        if name == "events" and known is None:
+            # Empty columns cost a third of the time to write; `table` gives them back.
+            rows = _conform(rows, {c: t for c, t in _shape(name).items() if c in rows.columns})
+        else:
+            rows = _conform(rows, _shape(name))
+        if known is not None:
+            rows = _merge(name, rows, known)
+        stage = self.folder / ".staging" / name
+        stage.mkdir(parents=True)
+        if name == "events":
+            by_day = rows.mutate(_day=rows[schema.TIME].date())
+            self.backend.to_parquet(by_day, stage, partition_by="_day")
+        else:
+            self.backend.to_parquet(rows, stage / "rows.parquet")
+        moved = []
+        for number, path in enumerate(sorted(stage.rglob("*.parquet"))):
+            day = path.parent.name.removeprefix("_day=") if name == "events" else ""
+            target = self.folder / name / day / f"{load_id}-{manifest['version']}-{number}.parquet"
+            target.parent.mkdir(parents=True, exist_ok=True)
+            path.replace(target)
+            moved.append(target)
+        return moved
+
+    def _entries(self, paths: list[Path]) -> list[dict[str, Any]]:
+        """Describe files for the manifest; a file without rows is left out."""
+        import pyarrow.parquet as pq
+
+        entries = [
+            {
+                "file": str(path.relative_to(self.folder)),
+                "rows": pq.read_metadata(path).num_rows,
+                "bytes": path.stat().st_size,
+            }
+            for path in paths
+        ]
+        return [entry for entry in entries if entry["rows"]]
+
+    def _verify(self, entry: dict[str, Any]) -> None:
+        """Raise BadData unless the file is as long as it was and ends like Parquet."""
+        path = self.folder / entry["file"]
+        try:
+            with path.open("rb") as file:
+                file.seek(-4, os.SEEK_END)
+                sound = file.read() == b"PAR1" and file.tell() == entry["bytes"]
+        except OSError:
+            sound = False
+        if not sound:
+            raise BadData(
+                f"The file {path} is missing or half-written: expected {entry['bytes']} bytes of "
+                "Parquet. Restore it from a backup, or delete the lake and ingest again."
+            )
+
+    def _commit(self, manifest: dict[str, Any], fresh: list[Path]) -> None:
+        """Make the new files durable, then switch the manifest to them."""
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(_sync, fresh))
+            list(pool.map(_sync, {path.parent for path in fresh}))
+        manifest["version"] += 1
+        draft = self.folder / "manifest.json.new"
+        draft.write_text(json.dumps(manifest))
+        _sync(draft)
+        draft.replace(self.folder / "manifest.json")
+        _sync(self.folder)
+        shutil.rmtree(self.folder / ".staging", ignore_errors=True)
+
+
+def _shape(name: str) -> dict[str, schema.Dtype]:
+    if name not in schema.TABLES:
+        raise unknown("table", name, schema.TABLES)
+    return schema.TABLES[name] | EXTRA.get(name, {})
+
+
+def _conform(rows: "ibis.Table", shape: Mapping[str, schema.Dtype]) -> "ibis.Table":
+    """Return `rows` with exactly the columns of `shape`, cast, and null where a column lacks."""
+    import ibis
+
+    types = ibis.memtable(schema.empty(shape)).schema()
+    return rows.select(
+        **{
+            name: (rows[name] if name in rows.columns else ibis.null()).cast(types[name])
+            for name in shape
+        }
+    )
+
+
+def _merge(name: str, rows: "ibis.Table", known: "ibis.Table") -> "ibis.Table":
+    """Return what to write: only unknown rows of a growing table, else all with the new winning."""
+
+    def keys(table: "ibis.Table") -> "ibis.Table":
+        named = {f"_{key}": table[key].cast("string").fill_null("") for key in KEYS[name]}
+        return table.mutate(**named)
+
+    on = [f"_{key}" for key in KEYS[name]]
+    if name in GROWING:
+        return keys(rows).anti_join(keys(known).select(on), on).drop(*on)
+    stay = keys(known).anti_join(keys(rows).select(on), on).drop(*on)
+    return stay.union(rows)
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

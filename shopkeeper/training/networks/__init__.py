@@ -1,0 +1,1 @@
+"""What shapes of network can be trained? One file for each."""

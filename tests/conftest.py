@@ -1,0 +1,29 @@
+"""What several tests share: one small shop, loaded and trained once a run of tests."""
+
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+import gift_file
+
+
+@pytest.fixture(scope="session")
+def trained_once(tmp_path_factory):
+    """A trained shop nobody writes to."""
+    from shopkeeper import Shop
+
+    folder = gift_file.shop(tmp_path_factory.mktemp("gifts") / "shop")
+    opened = Shop.open(folder)
+    opened.ingest()
+    opened.train()
+    return folder
+
+
+@pytest.fixture
+def trained(trained_once, tmp_path):
+    """A copy of a trained shop to do anything with."""
+    return shutil.copytree(trained_once, tmp_path / "shop")

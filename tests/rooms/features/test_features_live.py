@@ -1,0 +1,127 @@
+"""What a feature says of one live request is what it said of the same request in training."""
+
+import dataclasses
+from datetime import timedelta
+
+import numpy as np
+import polars as pl
+import pytest
+
+from shopkeeper import registry
+from shopkeeper.data.samples.planted import OPENED, basket_shop, products_of, requests
+from shopkeeper.features import moment
+from shopkeeper.schema import ITEM, REQUEST, TIME
+
+EVENTS = basket_shop(shoppers=20, baskets=8)
+PRODUCTS = products_of(EVENTS)
+ROWS = {item: row for row, item in enumerate(PRODUCTS["id"])}
+NOW = OPENED + timedelta(days=8)
+HISTORIES = {"a": ["p002", "p003", "p002"], "b": [], "c": ["p004", "unknown"]}
+REQUESTS = requests(HISTORIES, NOW)
+CANDIDATES = pl.DataFrame(
+    {REQUEST: [0, 0, 0, 1, 2, 2], ITEM: ["p002", "p003", "p005", "p000", "p000", "p004"]},
+    schema={REQUEST: pl.UInt32, ITEM: pl.String},
+)
+SCORES = {"repeat": np.array([3, 1, np.nan, 2, 0.5, 1], np.float32)}
+
+
+@pytest.fixture(params=registry.names("features"))
+def feature(request):
+    return registry.build("features", request.param).fit(EVENTS, PRODUCTS, NOW)
+
+
+def batch():
+    return moment(REQUESTS, CANDIDATES, ROWS, SCORES)
+
+
+def test_columns_are_named_and_as_many_as_the_names(feature):
+    found = feature.compute(batch())
+    assert found.shape == (CANDIDATES.height, len(feature.names()))
+    assert found.dtype == np.float32
+    assert len(set(feature.names())) == len(feature.names())
+
+
+def test_one_request_alone_gets_the_same_numbers_as_in_a_batch(feature):
+    together = feature.compute(batch())
+    for number in range(REQUESTS.height):
+        mine = (CANDIDATES[REQUEST] == number).to_numpy()
+        alone = moment(
+            REQUESTS.slice(number, 1).with_columns(pl.lit(0, pl.UInt32).alias(REQUEST)),
+            CANDIDATES.filter(mine).with_columns(pl.lit(0, pl.UInt32).alias(REQUEST)),
+            ROWS,
+            {name: values[mine] for name, values in SCORES.items()},
+        )
+        np.testing.assert_array_equal(feature.compute(alone), together[mine])
+
+
+def test_nothing_after_now_counts(feature):
+    leak = EVENTS.with_columns(pl.col(TIME) + timedelta(days=100), pl.lit("p005").alias(ITEM))
+    again = registry.build("features", feature.address[1])
+    again.fit(pl.concat([EVENTS, leak]), PRODUCTS, NOW)
+    np.testing.assert_array_equal(again.compute(batch()), feature.compute(batch()))
+
+
+def test_saving_and_loading_changes_nothing(feature, tmp_path):
+    registry.save(feature, tmp_path)
+    again = registry.load(tmp_path)
+    assert again.names() == feature.names()
+    np.testing.assert_array_equal(again.compute(batch()), feature.compute(batch()))
+
+
+def test_no_candidates_give_no_rows(feature):
+    nothing = moment(REQUESTS, CANDIDATES.clear(), ROWS, {"repeat": np.empty(0, np.float32)})
+    assert feature.compute(nothing).shape[0] == 0
+
+
+def columns(name, **settings):
+    part = registry.build("features", name, **settings).fit(EVENTS, PRODUCTS, NOW)
+    return dict(zip(part.names(), part.compute(batch()).T, strict=True))
+
+
+def test_own_purchases_are_counted_as_by_hand():
+    # a bought p002 three days ago, p003 two days ago, p002 one day ago: three baskets.
+    found = columns("shopper_product")
+    assert found["own_share"][0] == pytest.approx(2 / 3)
+    assert found["own_last_days"][0] == 1
+    assert found["own_baskets_ago"][:2].tolist() == [0, 1]
+    assert found["own_gap_days"][0] == 2
+    assert found["own_due"][0] == 0.5
+    assert found["own_decay14"][0] == pytest.approx(2 ** (-3 / 14) + 2 ** (-1 / 14))
+    assert found["own_share"][2] == 0
+    assert np.isnan(found["own_last_days"][2])
+
+
+def test_a_shopper_is_described_as_by_hand():
+    found = columns("shopper")
+    assert found["shopper_baskets"][0] == 3
+    assert found["shopper_products"][0] == 2
+    assert found["shopper_repeat_share"][0] == pytest.approx(1 / 3)
+    assert found["shopper_idle_days"][0] == 1
+    assert np.isnan(found["shopper_baskets"][3])
+
+
+def test_popularity_windows_count_known_shoppers_baskets():
+    found = columns("product_trend")
+    bought = EVENTS.drop_nulls("user_id").filter(pl.col(ITEM) == "p000")
+    week = bought.filter(pl.col(TIME) > NOW - timedelta(days=7)).height
+    assert found["bought7"][3] == week
+    assert found["bought90"][3] == bought.height
+
+
+def test_scores_come_raw_and_as_a_share_of_the_best():
+    found = columns("sources", recommenders=("repeat",))
+    assert found["repeat_relative"][:2].tolist() == pytest.approx([1, 1 / 3])
+    assert np.isnan(found["repeat_score"][2])
+
+
+def test_a_shop_without_categories_gets_no_category_columns():
+    bare = PRODUCTS.with_columns(pl.lit(None, pl.String).alias("product_type"))
+    part = registry.build("features", "category").fit(EVENTS, bare, NOW)
+    assert part.names() == ()
+    assert part.compute(batch()).shape == (CANDIDATES.height, 0)
+
+
+def test_every_setting_of_a_feature_can_be_refused_or_kept():
+    for name in registry.names("features"):
+        config = registry.find("features", name).Config()
+        assert dataclasses.replace(config) == config
