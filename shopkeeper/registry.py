@@ -30,7 +30,8 @@ SHELVES = (
 def names(shelf: str) -> list[str]:
     """List the parts of `shelf`, ours and those of installed plugins, unimported."""
     folder = Path(__file__).parent.joinpath(*shelf.split("."))
-    ours = [file.name for file in pkgutil.iter_modules([str(folder)]) if not file.name.startswith("_")]
+    found = (file.name for file in pkgutil.iter_modules([str(folder)]))
+    ours = [name for name in found if not name.startswith("_")]
     return sorted(ours + [e.name for e in entry_points(group=f"shopkeeper.{shelf}")])
 
 

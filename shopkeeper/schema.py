@@ -68,6 +68,33 @@ EVENTS: dict[str, Dtype] = {
 }
 """One row per event and product. `price_minor` is what one piece cost after `discount_minor`."""
 
+EXPONENTS = {
+    **dict.fromkeys(
+        [
+            "BIF",
+            "CLP",
+            "DJF",
+            "GNF",
+            "ISK",
+            "JPY",
+            "KMF",
+            "KRW",
+            "PYG",
+            "RWF",
+            "UGX",
+            "UYI",
+            "VND",
+            "VUV",
+            "XAF",
+            "XOF",
+            "XPF",
+        ],
+        0,
+    ),
+    **dict.fromkeys(["BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND"], 3),
+}
+"""Digits after the point of a currency by ISO 4217, where they are not 2."""
+
 LEARN: dict[str, Dtype] = {USER: pl.String, ITEM: pl.String, EVENT_NAME: pl.String, TIME: UTC_TIME}
 """The columns of an event table that a recommender needs; more are kept and may be used."""
 

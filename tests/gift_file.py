@@ -23,8 +23,9 @@ def write(path, shoppers=60, visits=8, seed=0):
             invoice += 1
             day = LAST_DAY - timedelta(days=14 * (visits - visit), hours=int(chance.integers(9)))
             wanted = [*chance.permutation(favourites)[:2], int(chance.integers(len(TITLES)))]
+            who = 12000 + shopper
             rows += [
-                (str(invoice), f"{22000 + item}", TITLES[item], 2, day, 1.25 + item % 5, 12000 + shopper)
+                (str(invoice), f"{22000 + item}", TITLES[item], 2, day, 1.25 + item % 5, who)
                 for item in dict.fromkeys(wanted)
             ]
     rows += [
@@ -35,8 +36,16 @@ def write(path, shoppers=60, visits=8, seed=0):
         ("536996", "22003", "<script>alert(1)</script>", 1, LAST_DAY, 2.0, 12002),
         ("536995", "22004", "'; DROP TABLE events; --", 1, LAST_DAY, 2.0, 12003),
     ]
-    names = ("InvoiceNo", "StockCode", "Description", "Quantity", "InvoiceDate", "UnitPrice", "CustomerID")
-    table = pl.DataFrame(rows, schema=list(names), orient="row", infer_schema_length=None)
+    names = [
+        "InvoiceNo",
+        "StockCode",
+        "Description",
+        "Quantity",
+        "InvoiceDate",
+        "UnitPrice",
+        "CustomerID",
+    ]
+    table = pl.DataFrame(rows, schema=names, orient="row", infer_schema_length=None)
     table = table.with_columns(pl.lit("United Kingdom").alias("Country"))
     table.write_parquet(path) if path.suffix == ".parquet" else table.write_csv(path)
     return path

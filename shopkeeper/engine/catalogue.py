@@ -8,13 +8,16 @@ from typing import Any
 import polars as pl
 
 from shopkeeper.errors import BadRequest, NotFound
-from shopkeeper.schema import CATEGORY, CURRENCY, PRICE, PRODUCT_ID, PRODUCTS, conform
+from shopkeeper.schema import (
+    CATEGORY,
+    CURRENCY,
+    EXPONENTS,
+    PRICE,
+    PRODUCT_ID,
+    PRODUCTS,
+    conform,
+)
 
-EXPONENTS = {
-    **dict.fromkeys(("JPY", "KRW", "VND", "CLP", "ISK", "XAF", "XOF", "UGX", "PYG"), 0),
-    **dict.fromkeys(("KWD", "BHD", "OMR", "JOD", "TND", "IQD", "LYD"), 3),
-}
-"""Digits after the point by ISO 4217, where they are not 2."""
 TEXTS = (
     "title",
     "description",

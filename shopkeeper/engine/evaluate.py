@@ -26,7 +26,7 @@ from shopkeeper.errors import BadConfig, BadData
 from shopkeeper.evaluation.beyond import coverage, diversity, novelty
 from shopkeeper.evaluation.bootstrap import mean_interval, paired_difference
 from shopkeeper.evaluation.metrics import ndcg_at, recall_at
-from shopkeeper.evaluation.splits import next_basket, requests_at
+from shopkeeper.evaluation.splits import BEFORE, next_basket, requests_at
 from shopkeeper.pages.report import evaluation_html
 from shopkeeper.schema import (
     CATEGORY,
@@ -45,6 +45,8 @@ from shopkeeper.tracing import stage
 FUSION = "fusion"
 FLOORS = ("floor_popular", "floor_own", "floor_ease_own")
 NEW = "new only"
+RANKED_MAX = 10_000
+"""More than any request has candidates."""
 ALL = "all products"
 
 
@@ -141,17 +143,14 @@ def measure(
         Recall and NDCG per shopper, and coverage, novelty and diversity, of every list.
     """
     k = config.evaluation.k
-    judged = [part for part in config.train.recommenders if part not in learner.recommenders]
+    past = known.before(end)
     with stage("others"):
+        judged = [n for n in config.train.recommenders if n not in learner.recommenders]
         others = Learner.of(config, judged, learner.seed)
-        others.fit(known.before(end))
-        floors = _floors(config, known.before(end))
-    lists: dict[str, Any] = {
-        FUSION: lambda asked: fusion.rank(asked, k),
-        **{
-            n: _asker(part, k)
-            for n, part in {**learner.recommenders, **others.recommenders}.items()
-        },
+        others.fit(past)
+        floors = _floors(config, past, learner)
+    lists = {
+        **{n: _asker(p, k) for n, p in {**learner.recommenders, **others.recommenders}.items()},
         FLOORS[0]: _asker(floors[FLOORS[0]], k),
         FLOORS[1]: lambda asked: _filled(floors, asked, k, FLOORS[1:2]),
         FLOORS[2]: lambda asked: _filled(floors, asked, k, FLOORS[1:3]),
@@ -159,39 +158,64 @@ def measure(
     found: Scores = {}
     facts = Facts.of(known)
     with stage("measure"):
-        for population in (ALL, NEW):
-            targets = next_basket(known.events, end, new_only=population == NEW)
-            if targets.is_empty():
-                raise BadData(
-                    f"No known shopper bought anything known on or after {end:%Y-%m-%d}. "
-                    f"Choose an earlier [evaluation] split."
-                )
-            asked = requests_at(
-                known.events, end, targets[USER].to_list(), config.train.history_max
+        everyone = next_basket(known.events, end)
+        if everyone.is_empty():
+            raise BadData(
+                f"No known shopper bought anything known on or after {end:%Y-%m-%d}. "
+                f"Choose an earlier [evaluation] split."
             )
-            if population == NEW:
-                asked = asked.with_columns(targets["bought_before"].alias(EXCLUDE))
+        users = everyone[USER].to_list()
+        asked = requests_at(known.events, end, users, config.train.history_max)
+        ranked = fusion.rank(asked, RANKED_MAX)
+        for population in (ALL, NEW):
+            new = population == NEW
+            targets = next_basket(known.events, end, new_only=True) if new else everyone
+            before = pl.col(BEFORE) if new else pl.lit([], pl.List(pl.String))
+            rows = targets.select(USER, before.alias(EXCLUDE))
+            chosen = asked.drop(EXCLUDE).join(rows, on=USER, maintain_order="right")
+            page = _among(ranked, chosen, k)
+            chosen = chosen.with_columns(pl.int_range(pl.len(), dtype=pl.UInt32).alias(REQUEST))
+            answers = {name: ask(chosen) for name, ask in lists.items()} | {FUSION: page}
             found[population] = {
-                name: _judge(ask(asked), targets, known, facts, k) for name, ask in lists.items()
+                name: scores
+                for name, answer in answers.items()
+                if (scores := _judge(answer, targets, known, facts, k))["recall"].any()
+                or name == FUSION
             }
-    return {
-        population: {n: v for n, v in rows.items() if v["recall"].any()}
-        for population, rows in found.items()
-    }
+    return found
 
 
-def _floors(config: Config, past: Known) -> dict[str, Recommender]:
-    """Fit the simple lists that everything else must beat."""
+def _among(ranked: pl.DataFrame, chosen: pl.DataFrame, k: int) -> pl.DataFrame:
+    """Cut ranked lists to the chosen requests and to what these do not exclude.
+
+    The ranker's scores do not depend on what a request excludes, so one ranking serves all.
+    """
+    place = chosen.select(REQUEST, pl.int_range(pl.len(), dtype=pl.UInt32).alias("place"))
+    banned = chosen.select(REQUEST, pl.col(EXCLUDE).alias(ITEM)).explode(ITEM)
+    return (
+        ranked.join(banned, [REQUEST, ITEM], "anti", maintain_order="left")
+        .join(place, REQUEST, maintain_order="left")
+        .with_columns(pl.col("place").alias(REQUEST))
+        .with_columns(pl.int_range(1, pl.len() + 1).over(REQUEST).cast(pl.UInt32).alias(RANK))
+        .filter(pl.col(RANK) <= k)
+        .drop("place")
+    )
+
+
+def _floors(config: Config, past: Known, learner: Learner) -> dict[str, Recommender]:
+    """Fit the simple lists that everything else must beat; a fitted EASE serves here too."""
     window = config.evaluation.floor_window_days
     made: dict[str, Recommender] = {
         FLOORS[0]: registry.build(
             "recommenders", "popular", window_days=window, half_life_days=1e6
         ),
         FLOORS[1]: registry.build("recommenders", "repeat", half_life_days=60),
-        FLOORS[2]: registry.build("recommenders", "ease"),
     }
     for part in made.values():
         part.fit(past.events, past.products)
+    known = learner.recommenders.get("ease")
+    linear: Recommender = known or registry.build("recommenders", "ease")
+    made[FLOORS[2]] = linear if known else linear.fit(past.events, past.products)
     return made
 
 

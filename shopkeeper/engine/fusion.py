@@ -82,7 +82,10 @@ class Fusion:
             .unique([REQUEST, ITEM], keep="first", maintain_order=True)
             .select(REQUEST, ITEM, SOURCE, BECAUSE)
         )
-        scores = {name: part.score(requests, united) for name, part in self.recommenders.items()}
+        scores = {
+            name: part.score(anything if name == OWN else fresh, united)
+            for name, part in self.recommenders.items()
+        }
         newest = pl.col(HISTORY).list.eval(
             pl.element().filter(
                 pl.element().struct.field(TIME) == pl.element().struct.field(TIME).max()

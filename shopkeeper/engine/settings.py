@@ -51,7 +51,7 @@ def init(folder: Path, **shop: Any) -> Path:
 
     Args:
         folder: Where the shop will live; made if it is not there.
-        shop: Values by section, such as `data={"source": "online_retail"}`.
+        **shop: Values by section, such as `data={"source": "online_retail"}`.
 
     Returns:
         The file written.

@@ -45,12 +45,13 @@ class Sources:
 
     def compute(self, moment: Moment) -> NDArray[np.float32]:
         """Return [N, F]; NaN where a recommender was not asked or says nothing."""
-        columns = []
+        columns: list[NDArray[np.float32]] = []
         for name in self.config.recommenders:
             score_N = _scores(moment.scores, name, moment.owner_N.size)
             best_B = np.zeros(moment.now_B.size, np.float32)
             np.fmax.at(best_B, moment.owner_N, score_N)
-            columns += [score_N, score_N / np.maximum(best_B, 1e-9)[moment.owner_N]]
+            share_N = score_N / np.maximum(best_B, np.float32(1e-9))[moment.owner_N]
+            columns += [score_N, share_N.astype(np.float32)]
         return np.column_stack(columns).astype(np.float32)
 
     def save(self, folder: Path) -> None:

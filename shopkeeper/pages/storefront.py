@@ -96,8 +96,12 @@ def full(product: dict[str, Any], item_id: str = "") -> dict[str, Any]:
 
 
 def hue(product: dict[str, Any]) -> int:
-    """Return the colour of a product's tile, the same for all products of a category."""
-    word = str(product.get("product_type") or product.get("brand") or "")
+    """Return the colour of a product's tile, the same for all products of a category.
+
+    Where a shop has no categories, the last word of the title stands in: `cake stand`.
+    """
+    named = str(product.get("title") or "").split()[-1:]
+    word = str(product.get("product_type") or "".join(named))
     return crc32(word.strip().lower().encode()) % HUES
 
 

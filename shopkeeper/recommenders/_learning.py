@@ -63,7 +63,7 @@ def check_settings(config: Any, *, above_0: tuple[str, ...] = (), **least: float
 def catalogue(events: pl.DataFrame, products: pl.DataFrame | None) -> Ids:
     """Return the products that may be shown: those of the catalogue, or else of the events."""
     check(events, LEARN, "event")
-    return Ids(events[ITEM] if products is None else products[PRODUCT_ID])
+    return Ids.of(events[ITEM] if products is None else products[PRODUCT_ID])
 
 
 class Learned:

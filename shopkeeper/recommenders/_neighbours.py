@@ -129,7 +129,7 @@ class Neighbours:
 
     def _scores(
         self, rows: Flat, begin: int, end: int, num_items: int
-    ) -> tuple[tuple[Rows, Rows], Floats, NDArray[np.float64]]:
+    ) -> tuple[tuple[Rows, Rows], Floats, Floats]:
         # Each weight that takes part: its place in the [B, N] scores, its row of the evidence.
         low = self.start[rows.item]
         sizes = self.start[rows.item + 1] - low
@@ -138,7 +138,8 @@ class Neighbours:
         cell = ((rows.request - begin) * num_items)[source] + self.target[at]
         part = self.weight[at] * rows.weight[source]
         total = np.bincount(cell, weights=part, minlength=(end - begin) * num_items)
-        scores = np.asarray(total, np.float64).reshape(end - begin, num_items)
+        # As exact as the answers, so that ties are ties everywhere.
+        scores = total.astype(np.float32).reshape(end - begin, num_items)
         return (cell, source), part, scores
 
 

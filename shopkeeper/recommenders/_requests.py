@@ -4,10 +4,13 @@ Products are dense row numbers inside a recommender and strings outside; rows ar
 the ids, so that equal scores are shown in the order of the ids. Knows no method.
 """
 
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
+from weakref import WeakValueDictionary
+from weakref import ref as weakref
 
 import numpy as np
 import polars as pl
@@ -17,6 +20,7 @@ from numpy.typing import NDArray
 from shopkeeper.errors import BadRequest, NotFitted
 from shopkeeper.schema import (
     BECAUSE,
+    EVENT_NAMES,
     EXCLUDE,
     HISTORY,
     ITEM,
@@ -49,6 +53,17 @@ class Ids:
         self._rows = {name: row for row, name in enumerate(listed)}
         self._outside = np.array([*listed, None], dtype=object)
 
+    @classmethod
+    def of(cls, names: Iterable[str | None]) -> "Ids":
+        """Return the ids of `names`; equal ids are one object, so that memory holds them once."""
+        fresh = cls(names)
+        key = (len(fresh), int(fresh.names.hash().sum() or 0))
+        known = _SHARED.get(key)
+        if known is not None and known.names.equals(fresh.names):
+            return known
+        _SHARED[key] = fresh
+        return fresh
+
     def __len__(self) -> int:
         return len(self._rows)
 
@@ -74,7 +89,10 @@ class Ids:
     @classmethod
     def load(cls, folder: Path) -> "Ids":
         """Read what `save` wrote."""
-        return cls(pl.read_parquet(folder / "ids.parquet")[ITEM])
+        return cls.of(pl.read_parquet(folder / "ids.parquet")[ITEM])
+
+
+_SHARED: WeakValueDictionary[tuple[int, int], Ids] = WeakValueDictionary()
 
 
 @dataclass(frozen=True)
@@ -117,16 +135,51 @@ def history(requests: pl.DataFrame, ids: Ids, weights: Mapping[str, float]) -> F
     Returns:
         One row per event, `weight` from `weights`.
     """
+    past = _past(requests, ids)
+    table = np.array([weights.get(name, 0.0) for name in EVENT_NAMES] + [0.0], np.float32)
+    weight = table[past.event]
+    keep = (past.item >= 0) & (weight > 0)
+    return Flat(past.request[keep], past.item[keep], weight[keep], past.age_days[keep])
+
+
+@dataclass(frozen=True)
+class _Past:
+    """The histories of one table of requests, as one table of ids numbers its products."""
+
+    requests: "weakref[pl.DataFrame]"
+    ids: "weakref[Ids]"
+    request: Rows
+    item: Rows
+    event: NDArray[np.int8]
+    """Place in `EVENT_NAMES`, the last place for any other."""
+    age_days: Floats
+
+
+_PASTS: deque[_Past] = deque(maxlen=4)
+"""Several recommenders are asked about the same requests one after the other."""
+
+
+def _past(requests: pl.DataFrame, ids: Ids) -> _Past:
+    for known in list(_PASTS):
+        if known.requests() is requests and known.ids() is ids:
+            return known
     request, flat = _flatten(requests[HISTORY])
-    item = ids.rows(_strings(flat.field(0)))
     time_us = flat.field(2).to_numpy(zero_copy_only=False).astype("M8[us]").view(np.int64)
     now_us = requests[NOW].to_numpy().astype("M8[us]").view(np.int64)
     # A missing time is the least integer, so that age is without end and weight 0.
     age_us = now_us[request].astype(np.float64) - time_us
-    age_days = np.maximum(age_us / DAY_US, 0).astype(np.float32)
-    weight = event_weights(_strings(flat.field(1)), weights)
-    keep = (item >= 0) & (weight > 0)
-    return Flat(request[keep], item[keep], weight[keep], age_days[keep])
+    codes = {name: float(code) for code, name in enumerate(EVENT_NAMES)}
+    event = event_weights(_strings(flat.field(1)), codes, float(len(EVENT_NAMES)))
+    found = _Past(
+        weakref(requests),
+        weakref(ids),
+        request,
+        ids.rows(_strings(flat.field(0))),
+        event.astype(np.int8),
+        np.maximum(age_us / DAY_US, 0).astype(np.float32),
+    )
+    _PASTS.append(found)
+    return found
 
 
 def _flatten(lists: pl.Series) -> tuple[Rows, pa.Array]:
@@ -145,12 +198,14 @@ def _strings(values: pa.Array) -> pl.Series | list[Any]:
     return found
 
 
-def event_weights(events: pl.Series | Sequence[Any], weights: Mapping[str, float]) -> Floats:
-    """Return the weight of each event name, 0 for one without, [N]."""
+def event_weights(
+    events: pl.Series | Sequence[Any], weights: Mapping[str, float], other: float = 0.0
+) -> Floats:
+    """Return the weight of each event name, `other` for one without, [N]."""
     if len(events) <= SMALL:
         get = weights.get
         listed = events.to_list() if isinstance(events, pl.Series) else events
-        return np.fromiter((get(name, 0.0) for name in listed), np.float32, len(listed))
+        return np.fromiter((get(name, other) for name in listed), np.float32, len(listed))
     names = list(weights)
     code = (
         pl.Series(events, dtype=pl.String)
@@ -158,7 +213,7 @@ def event_weights(events: pl.Series | Sequence[Any], weights: Mapping[str, float
         .to_physical()
         .fill_null(len(names))
     )
-    table: Floats = np.array([*weights.values(), 0.0], np.float32)
+    table: Floats = np.array([*weights.values(), other], np.float32)
     found: Floats = table[code.to_numpy()]
     return found
 

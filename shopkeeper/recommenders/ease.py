@@ -31,6 +31,9 @@ from shopkeeper.recommenders._requests import (
     known,
 )
 
+BLOCK_ROWS = 1024
+"""Products whose weights are held at once."""
+
 
 class Ease:
     """Recommends what the whole of a request's history, or its seeds, predicts."""
@@ -87,27 +90,54 @@ class Ease:
     def _solve(
         self, actor: Rows, item: Rows, value: Floats, chosen: Rows, num_items: int
     ) -> Iterator[tuple[int, Rows, Floats]]:
-        from scipy.linalg.lapack import spotrf, spotri
-
+        """Yield the weights of each product, solved on the side that is smaller."""
         place = np.full(num_items, -1)
         place[chosen] = np.arange(len(chosen))
         inside = place[item] >= 0
-        # P products, in the order LAPACK wants so that it can work in place.
-        gram_PP = np.zeros((len(chosen), len(chosen)), np.float32, order="F")
-        pairs = together(actor[inside], place[item[inside]], value[inside], len(chosen))
-        for row, other, shared in pairs:
+        actor, item, value = actor[inside], place[item[inside]], value[inside]
+        num_actors = int(actor.max(initial=-1)) + 1
+        solve = self._by_shopper if num_actors < len(chosen) else self._by_product
+        for row, weight in solve(actor, item, value, len(chosen)):
+            weight[row] = 0.0
+            some = np.flatnonzero(weight)
+            yield int(chosen[row]), chosen[some], weight[some]
+
+    def _by_shopper(
+        self, actor: Rows, item: Rows, value: Floats, num_items: int
+    ) -> Iterator[tuple[int, Floats]]:
+        """Invert a matrix of shoppers by shoppers (Woodbury), cheap where shoppers are few."""
+        from scipy.linalg import solve
+
+        # U shoppers, P products.
+        given_UP = np.zeros((int(actor.max(initial=-1)) + 1, num_items), np.float32)
+        given_UP[actor, item] = value
+        kernel_UU = given_UP @ given_UP.T
+        np.einsum("ii->i", kernel_UU)[:] += np.float32(self.config.regularisation)
+        solved_UP = solve(kernel_UU, given_UP, assume_a="pos", overwrite_a=True)
+        spare_P = 1 - np.einsum("up,up->p", given_UP, solved_UP)
+        for begin in range(0, num_items, BLOCK_ROWS):
+            block = given_UP[:, begin : begin + BLOCK_ROWS].T @ solved_UP / spare_P
+            for row, weight in enumerate(block):
+                yield begin + row, weight
+
+    def _by_product(
+        self, actor: Rows, item: Rows, value: Floats, num_items: int
+    ) -> Iterator[tuple[int, Floats]]:
+        """Invert a matrix of products by products, as the paper does."""
+        from scipy.linalg.lapack import spotrf, spotri
+
+        # In the order LAPACK wants, so that it can work in place.
+        gram_PP = np.zeros((num_items, num_items), np.float32, order="F")
+        for row, other, shared in together(actor, item, value, num_items):
             gram_PP[other, row] = shared
         np.einsum("ii->i", gram_PP)[:] += np.float32(self.config.regularisation)
         lower_PP, failed = spotrf(gram_PP, lower=1, overwrite_a=1, clean=0)
         assert not failed, "X'X + lambda I has a lower triangle, being positive definite"
         inverse_PP, _ = spotri(lower_PP, lower=1, overwrite_c=1)
-        for row in range(len(chosen)):
+        for row in range(num_items):
             # Only the lower triangle is filled: a row of the whole is a row and a column of it.
             line = np.concatenate([inverse_PP[row, :row], inverse_PP[row:, row]])
-            weight = -line / np.einsum("ii->i", inverse_PP)
-            weight[row] = 0.0
-            some = np.flatnonzero(weight)
-            yield int(chosen[row]), chosen[some], weight[some]
+            yield row, -line / np.einsum("ii->i", inverse_PP)
 
     def recommend(self, requests: pl.DataFrame, k: int) -> pl.DataFrame:
         """Answer `schema.REQUESTS` with up to k `schema.RESULTS` each.

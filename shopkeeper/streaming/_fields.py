@@ -9,16 +9,12 @@ from decimal import ROUND_HALF_EVEN, Decimal, InvalidOperation
 from typing import Any
 
 from shopkeeper.errors import BadRequest
+from shopkeeper.schema import EXPONENTS
 
 TEXT_CHARS_MAX = 200
 WHOLE_MAX = 1_000_000
 AMOUNT_MAX = Decimal(10) ** 12
 YEAR_MIN = 1990
-
-_NONE = "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF"
-_THREE = "BHD IQD JOD KWD LYD OMR TND"
-EXPONENTS = dict.fromkeys(_NONE.split(), 0) | dict.fromkeys(_THREE.split(), 3)
-"""Digits after the point by ISO 4217, where they are not 2."""
 
 
 def text(

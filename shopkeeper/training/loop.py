@@ -99,7 +99,7 @@ def train(
     Returns:
         How far it went.
     """
-    run = _Run(network, plan, checkpoint, json.dumps([asdict(plan), about]))
+    run: _Run[Batch] = _Run(network, plan, checkpoint, json.dumps([asdict(plan), about]))
     run.resume()
     while not run.outcome.done:
         epoch = batches(run.outcome.epoch)

@@ -1,5 +1,7 @@
 """shop.toml: every default written out, read back the same, mistakes named."""
 
+import itertools
+
 import pytest
 
 from shopkeeper import config
@@ -22,7 +24,7 @@ def test_written_defaults_read_back_the_same(tmp_path):
 
 def test_every_setting_is_written_with_a_comment():
     lines = config.write(config.Config(), parts()).splitlines()
-    for before, line in zip(lines, lines[1:], strict=False):
+    for before, line in itertools.pairwise(lines):
         if " = " in line and not line.startswith("#"):
             assert before.startswith("# "), line
 

@@ -30,7 +30,7 @@ from shopkeeper.recommenders._requests import (
 )
 from shopkeeper.recommenders.sequential import _moments
 from shopkeeper.recommenders.sequential._encoder import Encoder
-from shopkeeper.schema import EVENT_NAME, EXCLUDE, ITEM, LEARN, TIME, USER, WANTS, check
+from shopkeeper.schema import EVENT_NAME, EXCLUDE, ITEM, LEARN, PRODUCT_ID, TIME, USER, WANTS, check
 
 if TYPE_CHECKING:
     from shopkeeper.recommenders.sequential._teacher import Teacher
@@ -54,7 +54,7 @@ class Sequential:
         """How many ways each block looks at the past."""
         history_max: int = 64
         """How many of the newest moments (baskets, views) of a shopper are read."""
-        items_max: int = 20000
+        items_max: int = 8000
         """The most wanted products are learned, so many at most; others are never proposed."""
         dropout: float = 0.2
         """Share of the numbers left out while learning, in [0, 1)."""
@@ -62,17 +62,19 @@ class Sequential:
         """Share of past products left out while learning, in [0, 1)."""
         repeats: bool = True
         """Whether a product may gain or lose by when and how often the shopper had it before."""
+        plain_share: float = 0.4
+        """Share of the epochs, the first ones, that do without `repeats`, in [0, 1)."""
         popularity: bool = True
         """Whether each product has a number of its own, at first by how often it was wanted."""
         times: bool = True
         """Whether the time between moments, and since the last, is read."""
         basket_power: float = 0.5
         """A basket of n products weighs n to this power: 0 all alike, 1 each product alike."""
-        half_life_days: float = 90.0
+        half_life_days: float = 60.0
         """Age at which a moment counts half as a lesson."""
-        epochs_max: int = 60
+        epochs_max: int = 8
         """How often at most each lesson is learned."""
-        steps_max: int = 2000
+        steps_max: int = 1400
         """How many batches at most are learned; bounds the time on any machine alike."""
         minutes_max: float = 20.0
         """Where a slow machine stops; results then depend on the machine."""
@@ -80,6 +82,8 @@ class Sequential:
         """About how many moments are foretold in a batch."""
         lr: float = 0.002
         """Learning rate at its highest."""
+        weight_decay: float = 2.0
+        """How fast what is not confirmed is forgotten, in shares of the learning rate."""
         holdout_share: float = 0.0
         """Share of shoppers whose newest moment is kept back to decide when to stop, in [0, 1]."""
         patience_epochs: int = 10
@@ -100,10 +104,12 @@ class Sequential:
                 raise ValueError("sizes, counts and steps must be at least 1.")
             if self.width % self.heads:
                 raise ValueError(f"width {self.width} is not a multiple of heads {self.heads}.")
-            if not (0 <= self.dropout < 1 and 0 <= self.forget < 1):
-                raise ValueError("dropout and forget must be in [0, 1).")
+            if not all(0 <= share < 1 for share in (self.dropout, self.forget, self.plain_share)):
+                raise ValueError("dropout, forget and plain_share must be in [0, 1).")
             if not 0 <= self.holdout_share <= 1:
                 raise ValueError(f"holdout_share must be in [0, 1], got {self.holdout_share}.")
+            if self.weight_decay < 0:
+                raise ValueError(f"weight_decay must be at least 0, got {self.weight_decay}.")
             if not min(self.half_life_days, self.minutes_max, self.lr) > 0:
                 raise ValueError("half_life_days, minutes_max and lr must be above 0.")
             if self.precision not in ("float32", "bfloat16", "auto"):
@@ -119,6 +125,7 @@ class Sequential:
         "batch_positions": 512,
         "lr": 0.0015,
         "dropout": 0.3,
+        "weight_decay": 0.0,
         "times": False,
         "repeats": False,
         "popularity": False,
@@ -141,21 +148,18 @@ class Sequential:
     ) -> Self:
         """Learn from `schema.LEARN` rows in any order. A second call forgets the first.
 
+        Says BadData if a column is missing or nothing can be learned, Missing without torch.
+
         Args:
             events: `schema.LEARN` rows; those of `schema.WANTS` are learned.
-            products: Not needed: a product without events has no place in any order.
+            products: Only these are learned and proposed; one without events never is.
             checkpoint: File of the state while learning; a run that was killed goes on from it.
 
         Returns:
             Itself.
-
-        Raises:
-            BadData: A column is missing, or nothing can be learned.
-            Missing: The training extra is not installed.
         """
-        del products
         teacher = self._teacher()
-        self._learn(teacher, _kept(events, self.config.items_max), checkpoint, None)
+        self._learn(teacher, _kept(events, products, self.config.items_max), checkpoint, None)
         return self
 
     def update(
@@ -171,21 +175,18 @@ class Sequential:
             events: All `schema.LEARN` rows up to now: the old ones are read as history, those
                 after the newest moment of the last `fit` or `update` are learned. New products
                 start afresh; products that are no longer among the most wanted are dropped.
-            products: Not needed.
+            products: As for `fit`.
             checkpoint: File of the state while learning.
 
         Returns:
             Itself.
-
-        Raises:
-            NotFitted: There is nothing to go on from.
-            BadData: A column is missing, or nothing can be learned.
-            Missing: The training extra is not installed.
         """
-        del products
         known(self, self._ids)
         self._learn(
-            self._teacher(), _kept(events, self.config.items_max), checkpoint, self._encoder
+            self._teacher(),
+            _kept(events, products, self.config.items_max),
+            checkpoint,
+            self._encoder,
         )
         return self
 
@@ -198,10 +199,6 @@ class Sequential:
 
         Returns:
             Best first; equal scores in the order of the ids. `score` is a logit.
-
-        Raises:
-            NotFitted: `fit` or `restore` was not called.
-            BadRequest: `k` is below 1.
         """
         at_least_one(k)
         ids = known(self, self._ids)
@@ -222,9 +219,6 @@ class Sequential:
         Returns:
             One logit per candidate, comparable inside a request; NaN where the product is unknown
             or the history says nothing. Shape [N].
-
-        Raises:
-            NotFitted: `fit` or `restore` was not called.
         """
         ids = known(self, self._ids)
         assert self._encoder is not None
@@ -307,8 +301,10 @@ class Sequential:
 _NOTHING = (np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.float32))
 
 
-def _kept(events: pl.DataFrame, items_max: int) -> pl.DataFrame:
+def _kept(events: pl.DataFrame, products: pl.DataFrame | None, items_max: int) -> pl.DataFrame:
     rows = check(events, LEARN, "event").select(*LEARN)
+    if products is not None:
+        rows = rows.filter(pl.col(ITEM).is_in(products[PRODUCT_ID].implode()))
     rows = rows.filter(pl.col(EVENT_NAME).is_in(WANTS)).drop_nulls([USER, ITEM, TIME])
     counts = rows.group_by(ITEM).len().sort(["len", ITEM], descending=[True, False])
     kept = rows.join(counts.head(items_max), on=ITEM, how="semi")

@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from shopkeeper.recommenders._requests import Rows
 from shopkeeper.recommenders.sequential._moments import (
     NUM_BUCKETS,
     Moments,
-    Rows,
     Seen,
     bucket,
     spans,

@@ -187,4 +187,5 @@ def spans(begin: Rows, sizes: Rows) -> Rows:
     """Return `begin[0], begin[0] + 1, ...`, `sizes[i]` numbers for each i."""
     ends = np.cumsum(sizes)
     total = int(ends[-1]) if len(ends) else 0
-    return np.arange(total) + np.repeat(begin - (ends - sizes), sizes)
+    found: Rows = np.arange(total) + np.repeat(begin - (ends - sizes), sizes)
+    return found

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from shopkeeper.recommenders._requests import Rows
 from shopkeeper.recommenders.sequential._encoder import Encoder
 from shopkeeper.recommenders.sequential._lessons import Choice, Lessons
 from shopkeeper.recommenders.sequential._moments import (
@@ -15,7 +16,6 @@ from shopkeeper.recommenders.sequential._moments import (
     NUM_ACTIONS,
     NUM_BUCKETS,
     Moments,
-    Rows,
 )
 from shopkeeper.training.loop import Plan, train
 from shopkeeper.training.networks.sequence import SequenceNetwork, Shape, to_onnx
@@ -63,6 +63,10 @@ class Teacher:
             ),
         )
 
+        if before is None:
+            epochs = -(-config.steps_max // max(1, len(self.lessons.batches(0))))
+            plain = round(config.plain_share * min(config.epochs_max, epochs))
+            self.lessons.choice = replace(self.lessons.choice, plain_epochs=plain)
         if self.network.bias is not None:
             self.network.bias.data.copy_(torch.from_numpy(self.lessons.wanted(num_items)))
         if before is not None and known_rows is not None:
@@ -77,6 +81,7 @@ class Teacher:
             minutes_max=config.minutes_max,
             patience_epochs=config.patience_epochs,
             lr=config.lr,
+            weight_decay=config.weight_decay,
             seed=config.seed,
             precision=config.precision,
         )

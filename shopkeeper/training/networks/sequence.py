@@ -92,7 +92,6 @@ class SequenceNetwork(nn.Module):  # type: ignore[misc]
         result: Tensor = self.body(token_ND, past)
         return result
 
-
     def compared(self, hidden_PD: Tensor) -> tuple[Tensor, Tensor]:
         """Return vectors of moments and of products whose inner products are the scores."""
         if self.bias is None:

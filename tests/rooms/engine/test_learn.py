@@ -35,7 +35,7 @@ def rhythm_shop(shoppers=40, products=12, days=150, seed=0):
     for shopper in range(shoppers):
         own = chance.choice(products, 2, replace=False)
         rows += [
-            (f"u{shopper:02}", f"p{own[week % 2]:03}", "purchase", OPENED + timedelta(days=7 * week))
+            (f"u{shopper:02}", f"p{own[week % 2]:03}", "purchase", OPENED + timedelta(weeks=week))
             for week in range(days // 7)
         ]
     return pl.DataFrame(rows, schema=LEARN, orient="row")
@@ -60,9 +60,8 @@ def test_the_ranker_learns_the_rhythm_and_repeat_alone_cannot():
     users = requests[USER].to_list()
 
     def share_right(answer):
-        first = answer.filter(pl.col("rank") == 1)
-        hits = [due.get(users[row]) == item for row, item in first.select("request", ITEM).iter_rows()]
-        return np.mean(hits)
+        first = answer.filter(pl.col("rank") == 1).select("request", ITEM)
+        return np.mean([due.get(users[row]) == item for row, item in first.iter_rows()])
 
     assert share_right(fusion.rank(requests, 3)) > 0.8
     assert share_right(learner.recommenders["repeat"].recommend(requests, 3)) < 0.5
@@ -117,8 +116,9 @@ def test_the_report_holds_every_list_and_the_floors_with_intervals(trained):
     assert {FUSION, "repeat", "ease", "floor_popular", "floor_own", "floor_ease_own"} <= set(names)
     own = report["scores"][ALL]["floor_own"]["recall"]["mean"]
     assert report["scores"][ALL][FUSION]["recall"]["mean"] >= own - 0.05
-    assert report["scores"][ALL]["floor_own"]["recall"]["mean"] > 2 * (
-        report["scores"][ALL]["floor_popular"]["recall"]["mean"]
+    assert (
+        report["scores"][ALL]["floor_own"]["recall"]["mean"]
+        > 2 * (report["scores"][ALL]["floor_popular"]["recall"]["mean"])
     )
     assert "repeat" not in report["scores"][NEW]
     assert len(report["scores"][ALL][FUSION]["ndcg"]["seeds"]) == 2

@@ -134,7 +134,8 @@ def test_an_unknown_product_is_not_found(shop):
 
 
 @pytest.mark.parametrize(
-    "query", ["", " ", "x" * 10_000, "🎁🎄", "茶 烛台", "'; DROP TABLE events; --", "<b>", "AND OR (", "*"]
+    "query",
+    ["", " ", "x" * 10_000, "🎁🎄", "茶 烛台", "'; DROP TABLE events; --", "<b>", "AND OR (", "*"],
 )
 def test_any_query_gets_an_answer(shop, query):
     answer = shop.search(query, k=3)

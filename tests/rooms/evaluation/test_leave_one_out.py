@@ -134,7 +134,7 @@ def test_bad_parquet_says_what_is_wrong(tmp_path):
     with pytest.raises(BadData, match="not a Parquet file"):
         read(file)
     pl.DataFrame({"user": [1], "thing": [2]}).write_parquet(file)
-    with pytest.raises(BadData, match="lacks item, pos or time. It has: user, thing"):
+    with pytest.raises(BadData, match=r"lacks item, pos or time\. It has: user, thing"):
         read(file)
     pl.DataFrame({"user": [1], "item": [2], "pos": [0]}).clear().write_parquet(file)
     with pytest.raises(BadData, match="is empty"):

@@ -236,3 +236,15 @@ def test_histories_of_the_planted_shops_are_those_of_known_shoppers():
 def test_a_bad_setting_is_refused(name, settings, said):
     with pytest.raises(BadConfig, match=said):
         registry.build("recommenders", name, **settings)
+
+
+def test_ease_solved_by_shopper_and_by_product_is_the_same():
+    chance = np.random.default_rng(0)
+    actor, item = np.divmod(np.flatnonzero(chance.random(6 * 9) < 0.5), 9)
+    value = chance.random(len(actor)).astype(np.float32)
+    part = registry.build("recommenders", "ease", regularisation=0.7)
+    few = dict(part._by_shopper(actor, item, value, 9))
+    many = dict(part._by_product(actor, item, value, 9))
+    for row in range(9):
+        few[row][row] = many[row][row] = 0
+        np.testing.assert_allclose(few[row], many[row], atol=1e-5)

@@ -1,0 +1,36 @@
+"""What may be set in `shop.toml`, the only settings file of a shop.
+
+Every section is a frozen dataclass in `sections`, or the `Config` of a part on a shelf, handed in
+by the caller; `file` reads and writes. Knows no part by name.
+"""
+
+from shopkeeper.config.file import FILE, comments, read, write
+from shopkeeper.config.sections import (
+    PLACEMENTS,
+    Config,
+    DataSection,
+    EvaluationSection,
+    Placement,
+    SearchSection,
+    ServingSection,
+    ShopSection,
+    StoreSection,
+    TrainSection,
+)
+
+__all__ = [
+    "FILE",
+    "PLACEMENTS",
+    "Config",
+    "DataSection",
+    "EvaluationSection",
+    "Placement",
+    "SearchSection",
+    "ServingSection",
+    "ShopSection",
+    "StoreSection",
+    "TrainSection",
+    "comments",
+    "read",
+    "write",
+]
