@@ -95,12 +95,24 @@ class Recommender(Protocol):
 
 @runtime_checkable
 class Updatable(Protocol):
-    """A model that can go on learning from where it stands."""
+    """A recommender that learns for long: it can go on from where it stands, or was killed."""
 
-    def fitted(self) -> bool:
-        """Tell whether it has learned before."""
+    def fit(
+        self,
+        events: pl.DataFrame,
+        products: pl.DataFrame | None = None,
+        *,
+        checkpoint: Path | None = None,
+    ) -> Self:
+        """Learn as `Recommender.fit`; `checkpoint` is where a run that was killed goes on."""
 
-    def update(self, events: pl.DataFrame, products: pl.DataFrame | None = None) -> Self:
+    def update(
+        self,
+        events: pl.DataFrame,
+        products: pl.DataFrame | None = None,
+        *,
+        checkpoint: Path | None = None,
+    ) -> Self:
         """Learn on from all events known now; new products get a place."""
 
 

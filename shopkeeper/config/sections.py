@@ -96,9 +96,9 @@ class TrainSection:
     """How many days lie between the beginnings of two held-back periods."""
     periods: int = 3
     """How many held-back periods the ranker learns on."""
-    label_baskets: int = 3
+    label_baskets: int = 2
     """How many of a shopper's next baskets within a period the ranker should foresee."""
-    new_weight: float = 3.0
+    new_weight: float = 2.0
     """What a product counts that is new to the shopper, beside 1 for one bought before."""
     candidates: int = 100
     """How many products each recommender proposes to the ranker."""

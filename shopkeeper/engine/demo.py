@@ -1,7 +1,8 @@
 """Make a whole shop from real data that anybody can have, in one go."""
 
 import time
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,8 @@ class DemoShop:
     split: str
     needs_file: bool
     notice: str
+    parts: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """Settings that are not the defaults, chosen on months before the split."""
 
 
 SHOPS = {
@@ -75,6 +78,7 @@ def prepare(name: str, file: Path | None = None, folder: Path | None = None) -> 
     if not (where / "shop.toml").exists():
         settings.init(
             where,
+            plan.parts,
             shop={
                 "name": plan.name,
                 "currency": plan.currency,

@@ -6,8 +6,9 @@ fitted on what was known then, and asked for the basket that came next. Then all
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -45,22 +46,41 @@ class Learner:
     config: Config
     seed: int
     recommenders: dict[str, Recommender]
+    checkpoints: Path | None = None
+    """Where long learning keeps its state, so that a run that was killed goes on."""
+    fitted: set[str] = field(default_factory=set)
 
     @classmethod
-    def of(cls, config: Config, names: Iterable[str], seed: int | None = None) -> "Learner":
+    def of(
+        cls,
+        config: Config,
+        names: Iterable[str],
+        seed: int | None = None,
+        checkpoints: Path | None = None,
+    ) -> "Learner":
         """Build the named recommenders with the shop's settings; nothing is learned yet."""
         seed = config.train.seed if seed is None else seed
         made = {name: _seeded("recommenders", name, config, seed) for name in names}
-        return cls(config, seed, made)
+        return cls(config, seed, made, checkpoints)
 
     def fit(self, known: Known) -> None:
         """Fit every recommender to what is known; one that can be updated is, after its first."""
         for name, part in self.recommenders.items():
             with stage(name):
-                if isinstance(part, Updatable) and part.fitted():
-                    part.update(known.events, known.products)
+                if isinstance(part, Updatable):
+                    learn_on = part.update if name in self.fitted else part.fit
+                    state = self._checkpoint(name, known)
+                    learn_on(known.events, known.products, checkpoint=state)
                 else:
                     part.fit(known.events, known.products)
+            self.fitted.add(name)
+
+    def _checkpoint(self, name: str, known: Known) -> Path | None:
+        if self.checkpoints is None:
+            return None
+        self.checkpoints.mkdir(parents=True, exist_ok=True)
+        last: datetime = known.events[TIME].max()  # type: ignore[assignment]
+        return self.checkpoints / f"{name}-{self.seed}-{last:%Y%m%d%H%M%S}.safetensors"
 
     def fusion(self, known: Known, now: datetime) -> Fusion:
         """Join the recommenders, as they are fitted now, with features and an empty ranker."""
@@ -84,7 +104,11 @@ class Learner:
 
 
 def learn(
-    config: Config, known: Known, end: datetime, seed: int | None = None
+    config: Config,
+    known: Known,
+    end: datetime,
+    seed: int | None = None,
+    checkpoints: Path | None = None,
 ) -> tuple[Learner, Fusion]:
     """Learn everything that the ranked page needs from what was known before `end`.
 
@@ -93,6 +117,7 @@ def learn(
         known: Events and products; events at `end` or later are not looked at.
         end: The first moment that is not learned from.
         seed: Overrules the seed in the settings.
+        checkpoints: A folder where long learning keeps its state.
 
     Returns:
         The learner with all recommenders fitted up to `end`, and the fusion.
@@ -103,7 +128,7 @@ def learn(
     past = known.before(end)
     if past.events.is_empty():
         raise BadData(f"There is no event before {end:%Y-%m-%d} to learn from. Load more events.")
-    learner = Learner.of(config, config.train.fused, seed)
+    learner = Learner.of(config, config.train.fused, seed, checkpoints)
     lessons: list[Lesson] = []
     for back in progress(_moments(config), "held-back periods"):
         moment = end - timedelta(days=back)

@@ -1,6 +1,7 @@
 """The settings of a shop, with those of every part on every shelf."""
 
 import dataclasses
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -46,11 +47,14 @@ def read(folder: Path) -> Config:
     return found
 
 
-def init(folder: Path, **shop: Any) -> Path:
+def init(
+    folder: Path, parts_given: Mapping[str, Mapping[str, Any]] | None = None, **shop: Any
+) -> Path:
     """Write a `shop.toml` with every default into `folder`, which must not hold one.
 
     Args:
         folder: Where the shop will live; made if it is not there.
+        parts_given: Settings of parts that are not the defaults, by address.
         **shop: Values by section, such as `data={"source": "online_retail"}`.
 
     Returns:
@@ -72,7 +76,7 @@ def init(folder: Path, **shop: Any) -> Path:
     registry.find("data.sources", sections.get("data", Config().data).source)
     folder.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(".part")
-    partial.write_text(config.write(Config(**sections), parts()), "utf-8")
+    partial.write_text(config.write(Config(**sections, parts=parts_given or {}), parts()), "utf-8")
     partial.replace(path)
     return path
 

@@ -1,6 +1,7 @@
 """From what a shop knows to a published bundle: learn, measure, learn on to today, publish."""
 
 import hashlib
+import shutil
 from collections import Counter
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -15,11 +16,12 @@ from shopkeeper.config import Config
 from shopkeeper.contracts import Encoder
 from shopkeeper.encoders import VectorCache
 from shopkeeper.engine.compact import copy_log
-from shopkeeper.engine.evaluate import FUSION, measure, split_of, write_report
+from shopkeeper.engine.evaluate import measure, split_of
 from shopkeeper.engine.fusion import Fusion
 from shopkeeper.engine.known import known_of, lake_of
 from shopkeeper.engine.learn import Known, Learner, learn
 from shopkeeper.engine.live import SALES, save_fusion
+from shopkeeper.engine.report import FUSION, write_report
 from shopkeeper.operations.bundles import Bundles
 from shopkeeper.schema import EVENT_NAME, ITEM, TIME, VECTOR
 from shopkeeper.search.suggest import Suggest
@@ -52,7 +54,8 @@ def train(folder: Path, config: Config) -> dict[str, Any]:
             encoder, vectors = encode(folder, config, known.products)
         known = Known(known.events, known.products.with_columns(_column(vectors)))
         end = split_of(config, known.events)
-        learner, fusion = learn(config, known, end)
+        checkpoints = folder / "cache" / "checkpoints"
+        learner, fusion = learn(config, known, end, checkpoints=checkpoints)
         with stage("evaluate"):
             scores = measure(config, known, end, learner, fusion)
             report = write_report(folder, config, end, [scores], [learner.seed])
@@ -75,6 +78,7 @@ def train(folder: Path, config: Config) -> dict[str, Any]:
         }
         with stage("publish"), bundles.writing(about) as new:
             _write(new, config, known, learner, fusion, encoder, vectors)
+        shutil.rmtree(checkpoints, ignore_errors=True)
     return {"version": bundles.current(), "report": report, "metrics": about["metrics"]}
 
 

@@ -11,8 +11,9 @@ from polars.testing import assert_frame_equal
 
 from shopkeeper.config import Config, TrainSection
 from shopkeeper.data.samples.planted import OPENED, products_of
-from shopkeeper.engine.evaluate import ALL, FUSION, NEW, evaluate, split_of
+from shopkeeper.engine.evaluate import evaluate, split_of
 from shopkeeper.engine.learn import Known, learn
+from shopkeeper.engine.report import ALL, FUSION, NEW
 from shopkeeper.engine.settings import read
 from shopkeeper.errors import BadConfig, BadData
 from shopkeeper.evaluation.splits import requests_at

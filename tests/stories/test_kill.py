@@ -1,0 +1,97 @@
+"""Kill it at any moment: the next run mends what was left, and ends where a calm run ends."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+import gift_file
+import pytest
+
+from shopkeeper import Shop
+
+pytestmark = pytest.mark.faults
+SHOPKEEPER = Path(sys.executable).parent / "shopkeeper"
+
+
+def start(*words):
+    return subprocess.Popen(
+        [SHOPKEEPER, *map(str, words)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    )
+
+
+def run(*words):
+    return subprocess.run(
+        [SHOPKEEPER, *map(str, words)], check=True, capture_output=True, text=True
+    ).stdout
+
+
+def seconds_of(*words):
+    began = time.perf_counter()
+    run(*words)
+    return time.perf_counter() - began
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_train_killed_at_random_moments_ends_as_a_calm_run(tmp_path, seed):
+    calm, wild = (gift_file.shop(tmp_path / name, shoppers=30) for name in ("calm", "wild"))
+    whole_s = seconds_of("ingest", "--shop", calm) + seconds_of("train", "--shop", calm)
+    chance = random.Random(seed)
+    run("ingest", "--shop", wild)
+    for _ in range(3):
+        with start("train", "--shop", wild) as process:
+            time.sleep(chance.uniform(0.2, 1.0) * whole_s)
+            os.kill(process.pid, signal.SIGKILL)
+    run("train", "--shop", wild)
+    pages = []
+    for folder in (calm, wild):
+        with Shop.open(folder) as shop:
+            assert not list((folder / "bundles").glob(".writing-*"))
+            page = shop.recommend("home", user_id="12003")
+            pages.append([(result.id, result.score) for result in page.results])
+    assert pages[0] == pages[1]
+
+
+def test_ingest_killed_at_random_moments_loads_the_same_rows(tmp_path):
+    calm, wild = (gift_file.shop(tmp_path / name) for name in ("calm", "wild"))
+    whole_s = seconds_of("ingest", "--shop", calm)
+    chance = random.Random(7)
+    for _ in range(4):
+        with start("ingest", "--shop", wild) as process:
+            time.sleep(chance.uniform(0.3, 1.0) * whole_s)
+            os.kill(process.pid, signal.SIGKILL)
+    tables = [json.loads(run("ingest", "--json", "--shop", f))["tables"] for f in (calm, wild)]
+    assert tables[0] == tables[1]
+
+
+def test_serve_killed_after_an_acknowledged_event_still_knows_it(trained):
+    with start("serve", "--shop", trained, "--port", "0") as server:
+        address = next(w for line in server.stdout for w in line.split() if w.startswith("http://"))
+        event = {"event_name": "view_item", "visitor_id": "v1", "items": [{"item_id": "22003"}]}
+        posted = urllib.request.Request(
+            f"{address.rstrip('/')}/v1/events",
+            json.dumps({"events": [event]}).encode(),
+            {"content-type": "application/json"},
+        )
+        with urllib.request.urlopen(posted) as answer:
+            assert json.load(answer)["accepted"] == 1
+        os.kill(server.pid, signal.SIGKILL)
+    with Shop.open(trained) as shop:
+        assert [step["item_id"] for step in shop.history(None, "v1")] == ["22003"]
+
+
+def test_two_services_of_one_shop_are_refused_in_one_line(trained):
+    with start("serve", "--shop", trained, "--port", "0") as server:
+        next(line for line in server.stdout if "http://" in line)
+        second = subprocess.run(
+            [SHOPKEEPER, "serve", "--shop", trained, "--port", "0"], capture_output=True, text=True
+        )
+        server.terminate()
+    assert second.returncode == 2
+    assert second.stderr.count("shopkeeper: ") == 1
+    assert "Traceback" not in second.stderr
