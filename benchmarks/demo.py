@@ -6,8 +6,8 @@ Quality: temporal split, first basket of each known shopper on or after it, top 
 catalogue, recall divided by min(10, targets); every setting was chosen on earlier months. Peers in
 the same run are the floors: popular of 30 days, own purchases with 60-day half-life filled up with
 the popular, EASE plus own. Time: one whole job (ingest to published bundle) and a second start,
-each in a process of its own. Serving: one client over loopback. DIR holds `demo/online_retail.parquet`
-(UCI Online Retail); The Complete Journey comes with its package.
+each in a process of its own. Serving: one client over loopback. DIR holds
+`demo/online_retail.parquet` (UCI Online Retail); The Complete Journey comes with its package.
 """
 
 import argparse
