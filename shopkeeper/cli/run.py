@@ -32,8 +32,9 @@ def serve(
     from shopkeeper.serving.app import run
 
     opened = Shop.open(shop)
+    opened.warm()
     serving = opened.config.serving
-    run(opened, host or serving.host, serving.port if port is None else port)
+    run(opened, host or serving.host, serving.port if port is None else port, _announce)
 
 
 def demo(
@@ -65,3 +66,7 @@ def demo(
         table("Demo shop", [{"what": key, "value": value} for key, value in done["facts"].items()])
     if not once:
         serve(Path(done["folder"]), None, port)
+
+
+def _announce(address: str) -> None:
+    print(f"The shop is open at {address} (Ctrl-C closes it). API: {address}/docs", flush=True)

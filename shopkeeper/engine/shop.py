@@ -20,10 +20,10 @@ from shopkeeper.engine.answers import Answer, Receipt, Result
 from shopkeeper.engine.catalogue import product_row, shown
 from shopkeeper.engine.live import Live
 from shopkeeper.engine.page import compose, request
-from shopkeeper.errors import BadRequest, NotFound, unknown
+from shopkeeper.errors import BadRequest, NotFitted, NotFound, unknown
 from shopkeeper.explain.sentences import reasons
 from shopkeeper.operations.bundles import Bundles
-from shopkeeper.schema import EXCLUDE, ITEM, PRODUCTS, RANK, SCORE, SOURCE
+from shopkeeper.schema import EXCLUDE, ITEM, PRODUCT_ID, PRODUCTS, RANK, SCORE, SOURCE
 from shopkeeper.streaming.events import normalise
 
 REFRESH_S = 2.0
@@ -315,6 +315,23 @@ class Shop:
             "recommenders": sorted(live.recommenders),
             "shop_time": live.clock.now().isoformat(timespec="seconds"),
         }
+
+    def warm(self) -> None:
+        """Load everything and answer each kind of question once, so that no shopper waits.
+
+        A shop that was never trained stays cold: it says so when it is asked.
+        """
+        try:
+            self.search("warm up", k=1)
+        except NotFitted:
+            return
+        self.suggest("w")
+        item = self.live.catalogue.table[PRODUCT_ID][0]
+        shoppers = self.shoppers(3)
+        for placement in self.placements():
+            self.recommend(placement, items=[item])
+            for shopper in shoppers:
+                self.recommend(placement, user_id=shopper["user_id"])
 
     def _check_size(self, k: int, offset: int) -> None:
         most = self.config.serving.size_max

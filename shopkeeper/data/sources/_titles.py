@@ -209,6 +209,8 @@ def from_capitals(text: str | None) -> str | None:
         whole = found[0]
         if whole in known:
             return WORDS[whole]
+        if found.start() and text[found.start() - 1] in "'’":
+            return whole.lower()
         if found.start() and text[found.start() - 1].isdigit():
             return whole.lower() if whole.upper() in ("CM", "G", "PC", "PCS", "KG") else whole
         if not whole.isupper() and len(whole) > 1 and not whole[1:-1].isupper():
