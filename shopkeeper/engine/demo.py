@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from shopkeeper import tracing
+from shopkeeper import config, tracing
 from shopkeeper.engine import settings
 from shopkeeper.engine.shop import Shop
 from shopkeeper.errors import BadData, NotFitted
@@ -23,8 +23,10 @@ class DemoShop:
     split: str
     needs_file: bool
     notice: str
+    train: Mapping[str, Any] = field(default_factory=dict)
+    """Settings of [train] that are not the defaults, chosen on months before the split."""
     parts: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    """Settings that are not the defaults, chosen on months before the split."""
+    """Settings of parts that are not the defaults, chosen likewise."""
 
 
 SHOPS = {
@@ -40,6 +42,24 @@ SHOPS = {
             "simulated after real grocery shopping, for educational and exploratory use only, not "
             "for research or commercial decisions."
         ),
+        train={"fused": ("popular", "repeat", "item_knn", "ease"), "candidates": 120},
+        parts={
+            "ranking.gbdt": {"trees": 200},
+            "recommenders.repeat": {"half_life_days": 120.0},
+            "recommenders.ease": {
+                "regularisation": 300.0,
+                "learn_half_life_days": 60.0,
+                "weights_max": 500,
+                "history_max": 200,
+            },
+            "recommenders.sequential": {
+                "batch_positions": 256,
+                "lr": 0.003,
+                "weight_decay": 1.0,
+                "steps_max": 900,
+                "update_steps": 100,
+            },
+        },
     ),
     "gifts": DemoShop(
         folder="gift-shop",
@@ -75,7 +95,7 @@ def prepare(name: str, file: Path | None = None, folder: Path | None = None) -> 
         )
     where = folder or Path(plan.folder)
     began = time.perf_counter()
-    if not (where / "shop.toml").exists():
+    if not (where / config.FILE).exists():
         settings.init(
             where,
             plan.parts,
@@ -87,6 +107,7 @@ def prepare(name: str, file: Path | None = None, folder: Path | None = None) -> 
             },
             data={"source": plan.source, "file": str(file.resolve()) if file else ""},
             evaluation={"split": plan.split},
+            train=plan.train,
         )
     shop = Shop.open(where)
     tracing.forget_timings()

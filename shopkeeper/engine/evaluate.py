@@ -133,13 +133,10 @@ def measure(
     """
     k = config.evaluation.k
     past = known.before(end)
-    with stage("others"):
-        judged = [n for n in config.train.recommenders if n not in learner.recommenders]
-        others = Learner.of(config, judged, learner.seed)
-        others.fit(past)
+    with stage("floors"):
         floors = _floors(config, past, learner)
     lists = {
-        **{n: _asker(p, k) for n, p in {**learner.recommenders, **others.recommenders}.items()},
+        **{name: _asker(part, k) for name, part in learner.recommenders.items()},
         FLOORS[0]: _asker(floors[FLOORS[0]], k),
         FLOORS[1]: lambda asked: _filled(floors, asked, k, FLOORS[1:2]),
         FLOORS[2]: lambda asked: _filled(floors, asked, k, FLOORS[1:3]),

@@ -52,20 +52,18 @@ class Learner:
 
     @classmethod
     def of(
-        cls,
-        config: Config,
-        names: Iterable[str],
-        seed: int | None = None,
-        checkpoints: Path | None = None,
+        cls, config: Config, seed: int | None = None, checkpoints: Path | None = None
     ) -> "Learner":
-        """Build the named recommenders with the shop's settings; nothing is learned yet."""
+        """Build every recommender with the shop's settings; nothing is learned yet."""
         seed = config.train.seed if seed is None else seed
+        names = dict.fromkeys((*config.train.fused, *config.train.recommenders))
         made = {name: _seeded("recommenders", name, config, seed) for name in names}
         return cls(config, seed, made, checkpoints)
 
-    def fit(self, known: Known) -> None:
-        """Fit every recommender to what is known; one that can be updated is, after its first."""
-        for name, part in self.recommenders.items():
+    def fit(self, known: Known, names: Iterable[str]) -> None:
+        """Fit recommenders to what is known; one that can be updated is, after its first time."""
+        for name in names:
+            part = self.recommenders[name]
             with stage(name):
                 if isinstance(part, Updatable):
                     learn_on = part.update if name in self.fitted else part.fit
@@ -128,7 +126,7 @@ def learn(
     past = known.before(end)
     if past.events.is_empty():
         raise BadData(f"There is no event before {end:%Y-%m-%d} to learn from. Load more events.")
-    learner = Learner.of(config, config.train.fused, seed, checkpoints)
+    learner = Learner.of(config, seed, checkpoints)
     lessons: list[Lesson] = []
     for back in progress(_moments(config), "held-back periods"):
         moment = end - timedelta(days=back)
@@ -137,7 +135,7 @@ def learn(
             lesson = _lesson(learner, past, moment, until)
         lessons += [lesson] if lesson else []
     with stage("refit"):
-        learner.fit(past)
+        learner.fit(past, learner.recommenders)
         fusion = learner.fusion(past, end)
     with stage("ranker"):
         if not lessons:
@@ -165,7 +163,7 @@ def _lesson(learner: Learner, past: Known, moment: datetime, until: datetime) ->
         targets = targets.sample(train.requests_max, seed=learner.seed, shuffle=True).sort(USER)
     if targets.is_empty():
         return None
-    learner.fit(before)
+    learner.fit(before, train.fused)
     fusion = learner.fusion(before, moment)
     requests = requests_at(window, moment, targets[USER].to_list(), train.history_max)
     with stage("candidates"):

@@ -61,7 +61,7 @@ def train(folder: Path, config: Config) -> dict[str, Any]:
             report = write_report(folder, config, end, [scores], [learner.seed])
         last: datetime = known.events[TIME].max()  # type: ignore[assignment]
         with stage("final"):
-            learner, fusion = _finish(config, known, learner, fusion, last)
+            fusion = _finish(known, learner, fusion, last)
         bundles = Bundles(folder / "bundles")
         about = {
             "last_event": last.isoformat(),
@@ -96,7 +96,10 @@ def encode(
         The encoder, ready, and one vector per product.
     """
     name = config.search.encoder
-    encoder = registry.build("encoders", name, **config.part("encoders", name))
+    settings = config.part("encoders", name)
+    if "threads" in registry.find("encoders", name).Config.__dataclass_fields__:
+        settings = {"threads": config.store.threads} | settings
+    encoder = registry.build("encoders", name, **settings)
     with stage("export"):
         encoder.ensure(folder / "cache" / f"encoder-{name}")
     with stage("vectors", f"{products.height:,} products"):
@@ -117,16 +120,12 @@ def _column(vectors: NDArray[np.float32]) -> pl.Series:
     return pl.Series(VECTOR, vectors, dtype=pl.Array(pl.Float32, width))
 
 
-def _finish(
-    config: Config, known: Known, learner: Learner, fusion: Fusion, last: datetime
-) -> tuple[Learner, Fusion]:
+def _finish(known: Known, learner: Learner, fusion: Fusion, last: datetime) -> Fusion:
     """Fit every recommender and feature to all that is known; the ranker stays as measured."""
-    more = [name for name in config.train.recommenders if name not in learner.recommenders]
-    learner.recommenders |= Learner.of(config, more, learner.seed).recommenders
-    learner.fit(known)
+    learner.fit(known, learner.recommenders)
     finished = learner.fusion(known, last + timedelta(microseconds=1))
     finished.ranker = fusion.ranker
-    return learner, finished
+    return finished
 
 
 def _write(
