@@ -103,7 +103,9 @@ def _narrow(word: str) -> list[str]:
 
 
 def product_text(products: pl.DataFrame) -> pl.Series:
-    """Write each product as one line for an encoder: title, brand, category path.
+    """Write each product as one line for an encoder: title without its size, brand, category path.
+
+    A size says little of what a product is, and without it many products share one text.
 
     Args:
         products: `schema.PRODUCTS` rows; columns that lack count as null.
@@ -114,6 +116,21 @@ def product_text(products: pl.DataFrame) -> pl.Series:
     columns = [name for name in ("title", "brand", "product_type") if name in products.columns]
     if not columns:
         return pl.Series("text", [""] * products.height, dtype=pl.String)
+    products = _without_size(products)
     parts = [pl.col(name).str.strip_chars().replace("", None) for name in columns]
     line = pl.concat_str(parts, separator=", ", ignore_nulls=True)
     return products.select(line.fill_null("").str.replace_all(r"\s+", " ").alias("text"))["text"]
+
+
+def _without_size(products: pl.DataFrame) -> pl.DataFrame:
+    """Cut the size off titles that end in it."""
+    if not {"title", "size"} <= set(products.columns):
+        return products
+    ending = ", " + pl.col("size").cast(pl.String)
+    ends = pl.col("title").str.ends_with(ending).fill_null(False)
+    return products.with_columns(
+        pl.when(ends)
+        .then(pl.col("title").str.strip_suffix(ending))
+        .otherwise(pl.col("title"))
+        .alias("title")
+    )

@@ -226,7 +226,7 @@ def test_journey_products_have_titles_groups_and_even_unlisted_ones_a_name(backe
     products = {row["id"]: row for row in rows["products"].to_polars().to_dicts()}
     assert products["100"]["title"] == "Crushed/Cubed Ice, 22 lb"
     assert products["100"]["product_type"] == "Grocery > Frozen Ice > Ice - Crushed/Cubed"
-    assert products["100"]["brand"] == "Private label, Maker 69"
+    assert products["100"]["brand"] == "Private label"
     assert products["100"]["item_group_id"] == products["101"]["item_group_id"]
     assert products["100"]["item_group_id"] != products["102"]["item_group_id"]
     assert products["103"]["title"] == "Deli"

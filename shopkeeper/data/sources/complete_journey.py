@@ -142,7 +142,7 @@ class CompleteJourney:
                 pl.col("product_id").cast(pl.String).alias(schema.PRODUCT_ID),
                 pl.coalesce("title", unnamed).alias("title"),
                 pl.col("path").alias(schema.CATEGORY),
-                (label + ", Maker " + maker).alias("brand"),
+                label.alias("brand"),
                 "size",
                 group.alias("item_group_id"),
                 pl.lit(self.config.currency).alias(schema.CURRENCY),

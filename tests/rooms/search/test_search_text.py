@@ -59,3 +59,10 @@ def test_product_text_joins_what_there_is():
     )
     assert product_text(products).to_list() == ["Rye loaf, Acme, Grocery > Bread", "", "Toys"]
     assert product_text(products.select("title")).to_list() == ["Rye loaf", "", ""]
+
+
+def test_product_text_leaves_out_a_size_at_the_end_of_the_title():
+    products = pl.DataFrame(
+        {"title": ["Ice, 22 lb", "Ice, 22 lb bag", "22 lb"], "size": ["22 lb", "22 lb", None]}
+    )
+    assert product_text(products).to_list() == ["Ice", "Ice, 22 lb bag", "22 lb"]
