@@ -154,7 +154,7 @@ def shoppers(folder: Path) -> list[str]:
     from shopkeeper import Shop
 
     with Shop.open(folder) as shop:
-        return [row["user_id"] for row in shop.shoppers(200)]
+        return [user_id for user_id, _ in shop.live.state.walkers(200)]
 
 
 def check_cleaning(claims: Claims, file: Path | None) -> None:

@@ -64,6 +64,9 @@ file = {file}
 [search]
 encoder = "hashing"
 
+[serving]
+walk = true
+
 [train]
 recommenders = ["popular", "trending", "repeat", "item_knn", "ease", "bought_together", "content"]
 fused = ["popular", "repeat", "item_knn", "ease", "content"]

@@ -28,9 +28,12 @@ def main() -> None:
     except ShopkeeperError as error:
         print(f"shopkeeper: {error}", file=sys.stderr)
         sys.exit(2)
+    except OSError as error:
+        if isinstance(error, BrokenPipeError):
+            sys.stderr.close()
+            sys.exit(0)
+        print(f"shopkeeper: {error}. Look at the disk and its permissions.", file=sys.stderr)
+        sys.exit(2)
     except KeyboardInterrupt:
         print("shopkeeper: stopped; what was published stays in use.", file=sys.stderr)
         sys.exit(130)
-    except BrokenPipeError:
-        sys.stderr.close()
-        sys.exit(0)

@@ -25,7 +25,7 @@ def serve(
         int | None, typer.Option(help="Overrules [serving] port; 0 takes a free one.")
     ] = None,
 ) -> None:
-    """Open the shop: storefront at /, HTTP API at /v1, its description at /docs.
+    """Open the shop: storefront at /, HTTP API at /v1, its description at /openapi.json.
 
     Example: shopkeeper serve --shop myshop --port 8080
     """
@@ -69,4 +69,6 @@ def demo(
 
 
 def _announce(address: str) -> None:
-    print(f"The shop is open at {address} (Ctrl-C closes it). API: {address}/docs", flush=True)
+    print(
+        f"The shop is open at {address} (Ctrl-C closes it). API: {address}/openapi.json", flush=True
+    )

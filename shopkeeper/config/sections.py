@@ -98,6 +98,8 @@ class TrainSection:
     """How many held-back periods the ranker learns on."""
     label_baskets: int = 2
     """How many of a shopper's next baskets within a period the ranker should foresee."""
+    label_baskets_new: int = 10
+    """The same for products that are new to the shopper, which are seldom bought."""
     new_weight: float = 2.0
     """What a product counts that is new to the shopper, beside 1 for one bought before."""
     candidates: int = 100
@@ -118,6 +120,7 @@ class TrainSection:
             period_step_days=1,
             periods=1,
             label_baskets=1,
+            label_baskets_new=1,
             candidates=1,
             history_max=1,
             requests_max=10,
@@ -147,6 +150,8 @@ class ServingSection:
     """The most results one request may ask for."""
     body_mb_max: float = 5.0
     """The largest request body."""
+    walk: bool = False
+    """Whether visitors may walk as one of the shop's shoppers; for demos only."""
     segment_mb: int = 16
     """Size at which the event log begins a new file."""
 

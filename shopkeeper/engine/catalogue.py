@@ -136,7 +136,7 @@ def product_row(
         BadRequest: A field has a wrong value; `field` names it.
     """
     item = given.get(PRODUCT_ID)
-    if not isinstance(item, str) or not 0 < len(item) <= 200:
+    if not isinstance(item, str) or not 0 < len(item) <= 200 or not _is_text(item):
         raise BadRequest(f"{at}.id", f"{at}.id must be a string of 1 to 200 characters.")
     row = {name: old.get(name) for name in PRODUCTS} | {PRODUCT_ID: item} | _texts(given, at)
     if not row["title"]:
@@ -157,8 +157,17 @@ def product_row(
 def _texts(given: Mapping[str, Any], at: str) -> dict[str, str]:
     found = {name: given[name] for name in TEXTS if given.get(name) is not None}
     for name, value in found.items():
-        if not isinstance(value, str) or len(value) > CHARS_MAX:
+        if not isinstance(value, str) or len(value) > CHARS_MAX or not _is_text(value):
             raise BadRequest(
                 f"{at}.{name}", f"{at}.{name} must be text of up to {CHARS_MAX:,} characters."
             )
     return found
+
+
+def _is_text(value: str) -> bool:
+    """Tell whether a string can be written down: half a surrogate pair cannot."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -14,11 +14,6 @@ class Clock:
 
     behind: timedelta = timedelta(0)
 
-    @classmethod
-    def replaying(cls, last_event: datetime, replay: bool) -> "Clock":
-        """Return a clock that stands at the last event now, or ours if nothing is replayed."""
-        return cls(max(datetime.now(UTC) - last_event, timedelta(0))) if replay else cls()
-
     def now(self) -> datetime:
         """Return the shop's present moment, UTC."""
         return datetime.now(UTC) - self.behind

@@ -33,9 +33,16 @@ def fold_log(lake: Lake, log: EventLog) -> list[Row]:
         lake.append_events(_table(rows))
     except ShopkeeperError:
         known = _known(lake, rows)
-        return [row for row in rows if row[EVENT_ID] not in known]
+        return [row for row in rows if _lake_id(row[EVENT_ID]) not in known]
     log.drop(log.seal())
     return []
+
+
+def unfolded(lake: Lake, folder: Path) -> list[Row]:
+    """Return the events of a log that another process writes, but for those in the lake."""
+    rows = list(streaming.read(folder)) if folder.is_dir() else []
+    known = _known(lake, rows) if rows else set()
+    return [row for row in rows if _lake_id(row[EVENT_ID]) not in known]
 
 
 def copy_log(lake: Lake, folder: Path) -> int:
@@ -47,25 +54,34 @@ def copy_log(lake: Lake, folder: Path) -> int:
 def past_events(lake: Lake, events_max: int) -> pl.DataFrame:
     """Return who did what with which product, the newest `events_max`, for the online state."""
     table = lake.table("events")
-    rows = table.filter(table[ITEM].notnull() & (table[USER].notnull() | table[VISITOR].notnull()))
+    joins = table[USER].notnull() & table[VISITOR].notnull()
+    acted = table[ITEM].notnull() & (table[USER].notnull() | table[VISITOR].notnull())
+    rows = table.filter(joins | acted)
     newest = rows.order_by(rows[TIME].desc()).limit(events_max)
     found: pl.DataFrame = newest.select(USER, VISITOR, ITEM, EVENT_NAME, TIME, EVENT_ID).to_polars()
     return found.sort(TIME, EVENT_ID).with_columns(pl.col(TIME).cast(EVENTS[TIME])).drop(EVENT_ID)
 
 
 def _table(rows: Iterable[Row]) -> pl.DataFrame:
-    """Give each product of an event an id of its own, the same on every run."""
+    """Give each product of an event an id of its own, the same on every run.
+
+    Live ids are told apart from those of sources, whatever a client chose.
+    """
     seen: Counter[str] = Counter()
     numbered = []
     for row in rows:
         at = seen[row[EVENT_ID]]
         seen[row[EVENT_ID]] += 1
-        numbered.append({**row, EVENT_ID: f"{row[EVENT_ID]}#{at}" if at else row[EVENT_ID]})
+        numbered.append({**row, EVENT_ID: _lake_id(row[EVENT_ID], at)})
     return pl.DataFrame(numbered, schema=EVENTS)
+
+
+def _lake_id(event_id: str, at: int = 0) -> str:
+    return f"live:{at}:{event_id}"
 
 
 def _known(lake: Lake, rows: Iterable[Row]) -> set[str]:
     table = lake.table("events")
-    ids = sorted({row[EVENT_ID] for row in rows})
+    ids = sorted({_lake_id(row[EVENT_ID]) for row in rows})
     found = table.filter(table[EVENT_ID].isin(ids)).select(EVENT_ID).to_polars()
     return set(found[EVENT_ID].to_list())

@@ -93,6 +93,8 @@ def prepare(name: str, file: Path | None = None, folder: Path | None = None) -> 
             f"The demo shop '{name}' needs its data file. Download Online Retail from the UCI "
             f"Machine Learning Repository (data set 352), then: make demo SHOP={name} FILE=..."
         )
+    if file is not None and not file.is_file():
+        raise BadData(f"There is no file '{file}'. Give the path of the data that you downloaded.")
     where = folder or Path(plan.folder)
     began = time.perf_counter()
     if not (where / config.FILE).exists():
@@ -107,6 +109,7 @@ def prepare(name: str, file: Path | None = None, folder: Path | None = None) -> 
             },
             data={"source": plan.source, "file": str(file.resolve()) if file else ""},
             evaluation={"split": plan.split},
+            serving={"walk": True},
             train=plan.train,
         )
     shop = Shop.open(where)
@@ -115,7 +118,7 @@ def prepare(name: str, file: Path | None = None, folder: Path | None = None) -> 
     try:
         version = shop.bundles.current()
     except NotFitted:
-        loaded = shop.ingest()
+        loaded = shop.ingest(file)
         trained = shop.train()
         version, report = trained["version"], trained["report"]
     facts = {

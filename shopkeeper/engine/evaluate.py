@@ -142,7 +142,7 @@ def measure(
         FLOORS[2]: lambda asked: _filled(floors, asked, k, FLOORS[1:3]),
     }
     found: Scores = {}
-    facts = Facts.of(known)
+    facts = Facts.of(past)
     with stage("measure"):
         everyone = next_basket(known.events, end)
         if everyone.is_empty():
@@ -165,8 +165,7 @@ def measure(
             found[population] = {
                 name: scores
                 for name, answer in answers.items()
-                if (scores := _judge(answer, targets, known, facts, k))["recall"].any()
-                or name == FUSION
+                if (scores := _judge(answer, targets, facts, k)) and not answer.is_empty()
             }
     return found
 
@@ -228,9 +227,7 @@ def _asker(part: Recommender, k: int) -> Any:
     return lambda asked: part.recommend(asked, k)
 
 
-def _judge(
-    answer: pl.DataFrame, targets: pl.DataFrame, known: Known, facts: Facts, k: int
-) -> dict[str, Any]:
+def _judge(answer: pl.DataFrame, targets: pl.DataFrame, facts: Facts, k: int) -> dict[str, Any]:
     """Compare lists with targets: [B] recall and NDCG, and what the lists are like."""
     wanted = targets.select(
         pl.int_range(pl.len(), dtype=pl.UInt32).alias(REQUEST), pl.col("targets").alias(ITEM)
@@ -243,7 +240,7 @@ def _judge(
     return {
         "recall": recall_at(relevance_BK, num_targets_B, k),
         "ndcg": ndcg_at(relevance_BK, num_targets_B, k),
-        "coverage": coverage(answer, known.products.height),
+        "coverage": coverage(answer, len(facts.buyers)),
         "novelty": novelty(answer, facts.buyers),
         "diversity": diversity(answer, facts.kinds),
     }

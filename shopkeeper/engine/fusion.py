@@ -14,6 +14,7 @@ from shopkeeper.contracts import Feature, Moment, Ranker, Recommender
 from shopkeeper.features import moment
 from shopkeeper.schema import (
     BECAUSE,
+    EVENT_NAME,
     EXCLUDE,
     HISTORY,
     ITEM,
@@ -86,12 +87,11 @@ class Fusion:
             name: part.score(anything if name == OWN else fresh, united)
             for name, part in self.recommenders.items()
         }
-        newest = pl.col(HISTORY).list.eval(
-            pl.element().filter(
-                pl.element().struct.field(TIME) == pl.element().struct.field(TIME).max()
-            )
+        name_of, when = pl.element().struct.field(EVENT_NAME), pl.element().struct.field(TIME)
+        bought = pl.col(HISTORY).list.eval(pl.element().filter(name_of == "purchase"))
+        last = fresh.with_columns(
+            bought.list.eval(pl.element().filter(when == when.max())).alias(HISTORY)
         )
-        last = requests.with_columns(newest)
         for name in self.last_basket:
             scores[f"{name}_last"] = self.recommenders[name].score(last, united)
         return united, moment(requests, united, self.rows, scores)

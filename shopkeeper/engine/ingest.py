@@ -43,7 +43,8 @@ def ingest(folder: Path, config: Config, file: Path | None = None) -> dict[str, 
         with stage("load"):
             result = load(source, location, lake, settings=settings, source_name=config.data.source)
         with stage("records"), closing(records_of(folder, config)) as records:
-            records.upsert(lake.table("products").to_polars())
+            if not result.unchanged or records.all().is_empty():
+                records.upsert(lake.table("products").to_polars())
         with stage("report"):
             write_reports(
                 folder / "reports", "quality", to_json(result.quality), quality_html(result.quality)

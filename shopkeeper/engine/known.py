@@ -1,5 +1,6 @@
 """What a shop knows, taken from its lake: the one door through which models see data."""
 
+from contextlib import closing
 from pathlib import Path
 
 import polars as pl
@@ -13,13 +14,11 @@ from shopkeeper.schema import (
     ITEM,
     LEARN,
     PRODUCT_ID,
-    PRODUCTS,
     TIME,
     TRANSACTION,
     USER,
     VISITOR,
     WANTS,
-    conform,
 )
 from shopkeeper.store.lake import Lake
 from shopkeeper.store.records import Records
@@ -37,7 +36,7 @@ def records_of(folder: Path, config: Config) -> Records:
 
 
 def known_of(folder: Path, config: Config) -> Known:
-    """Read what models learn from: the newest `events_max` wants, and the catalogue.
+    """Read what models learn from: the newest `events_max` wants, and the products as they are.
 
     Args:
         folder: The shop's folder.
@@ -58,7 +57,8 @@ def known_of(folder: Path, config: Config) -> Known:
         events = events.sort(TIME, EVENT_ID).with_columns(
             pl.col(TIME).cast(LEARN[TIME]), pl.coalesce(USER, VISITOR).alias(USER)
         )
-        products = conform(lake.table("products").to_polars(), PRODUCTS).sort(PRODUCT_ID)
+        with closing(records_of(folder, config)) as records:
+            products = records.all().sort(PRODUCT_ID)
     if events.is_empty() or products.is_empty():
         raise BadData("This shop has no products or events yet. Run `shopkeeper ingest` first.")
     return Known(events.select(*LEARN, TRANSACTION), products)

@@ -5,7 +5,7 @@ fitted on what was known then, and asked for the basket that came next. Then all
 `end`. Nothing ever sees an event of its own future.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -166,29 +166,46 @@ def _lesson(learner: Learner, past: Known, moment: datetime, until: datetime) ->
     learner.fit(before, train.fused)
     fusion = learner.fusion(before, moment)
     requests = requests_at(window, moment, targets[USER].to_list(), train.history_max)
+    later = next_basket(window, moment, baskets=max(train.label_baskets, train.label_baskets_new))
+    both = targets.select(USER, near="targets").join(
+        later.select(USER, far="targets"), on=USER, maintain_order="left"
+    )
     with stage("candidates"):
-        return _compare(fusion, requests, targets["targets"].to_list(), train.new_weight)
+        return _compare(fusion, requests, both, train.new_weight)
 
 
 def _compare(
-    fusion: Fusion, requests: pl.DataFrame, targets: Sequence[Sequence[str]], new_weight: float
+    fusion: Fusion, requests: pl.DataFrame, targets: pl.DataFrame, new_weight: float
 ) -> Lesson:
-    """Label the candidates; those that are new to the shopper count `new_weight`."""
-    features, labels, weights = [], [], []
+    """Label the candidates: those bought before by `near`, those new to the shopper by `far`.
+
+    What is new is bought so seldom that more baskets must tell of it; its hits are weighed down
+    so that they count as much as if the near baskets alone had told.
+    """
+    features, nears, fars, owns = [], [], [], []
     for first, chunk in chunks(requests):
         united, at = fusion.propose(chunk)
-        bought = pl.DataFrame(
-            {REQUEST: range(chunk.height), ITEM: targets[first : first + chunk.height]},
-            schema={REQUEST: pl.UInt32, ITEM: pl.List(pl.String)},
-        ).explode(ITEM)
-        hit = united.join(
-            bought.with_columns(hit=1.0), [REQUEST, ITEM], "left", maintain_order="left"
-        )
+        part = targets.slice(first, chunk.height)
         own = np.isin(at.owner_N * at.size + at.item_N, np.unique(at.owner_H * at.size + at.item_H))
         features.append(fusion.matrix(at))
-        labels.append(hit["hit"].fill_null(0.0).to_numpy().astype(np.float32))
-        weights.append(np.where(own, 1.0, new_weight).astype(np.float32))
-    return np.concatenate(features), np.concatenate(labels), np.concatenate(weights)
+        nears.append(_hits(united, part["near"]))
+        fars.append(_hits(united, part["far"]))
+        owns.append(own)
+    near, far, own = (np.concatenate(parts) for parts in (nears, fars, owns))
+    share = near[~own].sum() / max(far[~own].sum(), 1)
+    weights = np.where(own, 1.0, np.where(far, new_weight * share, new_weight))
+    labels = np.where(own, near, far)
+    return np.concatenate(features), labels.astype(np.float32), weights.astype(np.float32)
+
+
+def _hits(united: pl.DataFrame, targets: pl.Series) -> NDArray[np.bool_]:
+    """Tell which candidates are among the targets of their request, [N]."""
+    bought = pl.DataFrame(
+        {REQUEST: range(len(targets)), ITEM: targets},
+        schema={REQUEST: pl.UInt32, ITEM: pl.List(pl.String)},
+    ).explode(ITEM)
+    hit = united.join(bought.with_columns(hit=True), [REQUEST, ITEM], "left", maintain_order="left")
+    return hit["hit"].fill_null(False).to_numpy()
 
 
 def _moments(config: Config) -> list[int]:

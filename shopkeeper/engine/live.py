@@ -4,6 +4,8 @@ Models come from a bundle, products from the records, histories from the lake an
 new bundle replaces the models in one step; state and log stay.
 """
 
+import json
+import logging
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -20,9 +22,10 @@ from shopkeeper.config import Config
 from shopkeeper.contracts import Encoder, Policy, Recommender
 from shopkeeper.engine.catalogue import Catalogue, minor_price
 from shopkeeper.engine.clock import Clock
-from shopkeeper.engine.compact import fold_log, past_events
+from shopkeeper.engine.compact import fold_log, past_events, unfolded
 from shopkeeper.engine.fusion import Fusion
 from shopkeeper.engine.known import lake_of, records_of
+from shopkeeper.errors import ShopkeeperError
 from shopkeeper.operations.bundles import Bundles
 from shopkeeper.schema import BECAUSE, CATEGORY, ITEM, PRODUCT_ID
 from shopkeeper.search.catalogue import ProductSearch, SearchPage
@@ -30,6 +33,8 @@ from shopkeeper.search.suggest import Suggest
 from shopkeeper.store.records import Records
 from shopkeeper.streaming.log import EventLog
 from shopkeeper.streaming.state import OnlineState
+
+_log = logging.getLogger(__name__)
 
 SALES = "sales.parquet"
 FUSION = "fusion"
@@ -62,7 +67,7 @@ class Models:
             version=version,
             clock=_clock(config, about),
             recommenders=recommenders,
-            fusion=_fusion(config, folder, recommenders),
+            fusion=_fusion(folder, recommenders),
             encoder=registry.load(folder / "encoder"),
             search=ProductSearch(registry.load(folder / "search" / "index")),
             suggest=Suggest().restore(folder / "search"),
@@ -84,7 +89,8 @@ class Live:
             for name in place.policies
         }
         self.records: Records
-        self.log: EventLog
+        self.log: EventLog | None = None
+        """None where another process writes it: this one only reads."""
         self.state: OnlineState
 
     @classmethod
@@ -102,17 +108,21 @@ class Live:
         Raises:
             NotFitted: Nothing was published yet.
             BadData: The bundle or a table is damaged.
-            ShopkeeperError: Another process serves this shop.
         """
         models = Models.restore(config, bundles)
         records = records_of(folder, config)
         live = cls(models, config, Catalogue(records.all()))
         live.records = records
-        live.log = EventLog(folder / "log", config.serving.segment_mb)
+        try:
+            live.log = EventLog(folder / "log", config.serving.segment_mb)
+        except ShopkeeperError:
+            _log.info("another process writes the event log; this one only reads")
+        for problem in live.log.problems if live.log else ():
+            _log.error("event log: %s", problem)
         try:
             lake = lake_of(folder, config)
             live.state = OnlineState(history_max=config.train.history_max)
-            left = fold_log(lake, live.log)
+            left = fold_log(lake, live.log) if live.log else unfolded(lake, folder / "log")
             live.state.seed(past_events(lake, config.train.events_max))
             live.state.append(left)
         except BaseException:
@@ -129,7 +139,8 @@ class Live:
 
     def close(self) -> None:
         """Let go of files."""
-        self.log.close()
+        if self.log is not None:
+            self.log.close()
         self.records.close()
 
     @property
@@ -223,19 +234,26 @@ def save_fusion(fusion: Fusion, folder: Path) -> None:
         registry.save(feature, folder / FUSION / f"feature-{number:02d}")
     ids = pl.DataFrame({ITEM: list(fusion.rows)}, schema={ITEM: pl.String})
     ids.write_parquet(folder / FUSION / "products.parquet")
+    about = {
+        "recommenders": list(fusion.recommenders),
+        "pool": fusion.pool,
+        "last_basket": list(fusion.last_basket),
+    }
+    (folder / FUSION / "fusion.json").write_text(json.dumps(about))
 
 
-def _fusion(config: Config, folder: Path, recommenders: Mapping[str, Recommender]) -> Fusion | None:
+def _fusion(folder: Path, recommenders: Mapping[str, Recommender]) -> Fusion | None:
     if not (folder / FUSION).is_dir():
         return None
+    about = json.loads((folder / FUSION / "fusion.json").read_text())
     ids = pl.read_parquet(folder / FUSION / "products.parquet")[ITEM].to_list()
     return Fusion(
-        recommenders={name: recommenders[name] for name in config.train.fused},
+        recommenders={name: recommenders[name] for name in about["recommenders"]},
         features=[registry.load(path) for path in sorted((folder / FUSION).glob("feature-*"))],
         ranker=registry.load(folder / FUSION / "ranker"),
         rows={item: row for row, item in enumerate(ids)},
-        pool=config.train.candidates,
-        last_basket=config.train.last_basket,
+        pool=about["pool"],
+        last_basket=about["last_basket"],
     )
 
 

@@ -37,6 +37,12 @@ def read(folder: Path) -> Config:
     found = config.read(folder / config.FILE, parts())
     for shelf, given in _names_in(found):
         registry.find(shelf, given)
+    strange = set(found.train.last_basket) - set(found.train.fused)
+    if strange:
+        raise BadConfig(
+            f"[train] last_basket names '{sorted(strange)[0]}', which fused does not. Add it there "
+            f"or take it out here."
+        )
     for name, placement in found.placements.items():
         strange = set(placement.sources) - set(found.train.recommenders)
         if strange:

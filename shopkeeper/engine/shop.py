@@ -6,7 +6,9 @@ with Shop.open("myshop") as shop:
     shop.recommend("home", user_id="17850")
 """
 
+import logging
 import secrets
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -20,11 +22,13 @@ from shopkeeper.engine.answers import Answer, Receipt, Result
 from shopkeeper.engine.catalogue import product_row, shown
 from shopkeeper.engine.live import Live
 from shopkeeper.engine.page import compose, request
-from shopkeeper.errors import BadRequest, NotFitted, NotFound, unknown
+from shopkeeper.errors import BadRequest, NotFitted, NotFound, ShopkeeperError, unknown
 from shopkeeper.explain.sentences import reasons
 from shopkeeper.operations.bundles import Bundles
 from shopkeeper.schema import EXCLUDE, ITEM, PRODUCT_ID, PRODUCTS, RANK, SCORE, SOURCE
 from shopkeeper.streaming.events import normalise
+
+_log = logging.getLogger(__name__)
 
 REFRESH_S = 2.0
 """How often a running shop looks whether a new bundle was published."""
@@ -42,6 +46,7 @@ class Shop:
         self.bundles = Bundles(folder / "bundles")
         self._live: Live | None = None
         self._checked_s = 0.0
+        self._opening = threading.Lock()
 
     @classmethod
     def open(cls, folder: str | Path) -> Self:
@@ -74,13 +79,27 @@ class Shop:
     @property
     def live(self) -> Live:
         """The models and state that answer; NotFitted before the first `train`."""
-        if self._live is None:
-            self._live = Live.load(self.folder, self.config, self.bundles)
-        elif time.monotonic() - self._checked_s > REFRESH_S:
-            self._checked_s = time.monotonic()
-            if self.bundles.current() != self._live.version:
-                self._live.reload(self.config, self.bundles)
-        return self._live
+        live = self._live
+        if live is None:
+            with self._opening:
+                if self._live is None:
+                    self._live = Live.load(self.folder, self.config, self.bundles)
+                return self._live
+        if time.monotonic() - self._checked_s > REFRESH_S and self._opening.acquire(blocking=False):
+            try:
+                self._follow(live)
+            finally:
+                self._checked_s = time.monotonic()
+                self._opening.release()
+        return live
+
+    def _follow(self, live: Live) -> None:
+        """Take a newer bundle if there is one; a damaged one is logged and the old one kept."""
+        try:
+            if self.bundles.current() != live.version:
+                live.reload(self.config, self.bundles)
+        except ShopkeeperError as error:
+            _log.error("the new bundle cannot be used, the old one stays: %s", error)
 
     def ingest(self, file: str | Path | None = None) -> dict[str, Any]:
         """Load products and events from the source named in the settings; see `engine.ingest`."""
@@ -123,8 +142,8 @@ class Shop:
             price_min: Lowest price, as shoppers see it.
             price_max: Highest price.
             sort: `relevance`, `price_asc`, `price_desc` or `newest`.
-            user_id: Who asks, for the log.
-            visitor_id: Which visitor asks.
+            user_id: Who asks; results do not depend on it.
+            visitor_id: Which visitor asks; likewise.
 
         Returns:
             The page, with facets.
@@ -197,7 +216,7 @@ class Shop:
         for item in items or ():
             live.catalogue.get(item)
         history = live.state.history(user_id, visitor_id)
-        hidden = {*(exclude or ()), *(items or ()), *live.state.dismissed(user_id, visitor_id)}
+        hidden = {*(exclude or ()), *(items or ())}
         asked = request(
             placement,
             history[-self.config.train.history_max :],
@@ -245,18 +264,20 @@ class Shop:
         Raises:
             BadRequest: A field is wrong; `field` names it.
         """
-        live, rows = self.live, []
+        live = self.live
         if not products or len(products) > self.config.serving.size_max:
             raise BadRequest("products", f"products must hold 1 to {self.config.serving.size_max}.")
-        for number, given in enumerate(products):
-            if not isinstance(given, Mapping):
-                raise BadRequest(f"products[{number}]", "Each product must be an object.")
-            item = str(given.get("id"))
-            old = live.catalogue.get(item) if item in live.catalogue else {}
-            row = product_row(given, f"products[{number}]", self.config.shop.currency, old)
-            rows.append(row | {"updated": datetime.now(UTC)})
-        live.records.upsert(pl.DataFrame(rows, schema=PRODUCTS))
-        live.catalogue.put(rows)
+        with live.lock:
+            rows = []
+            for number, given in enumerate(products):
+                if not isinstance(given, Mapping):
+                    raise BadRequest(f"products[{number}]", "Each product must be an object.")
+                item = str(given.get("id"))
+                old = live.catalogue.get(item) if item in live.catalogue else {}
+                row = product_row(given, f"products[{number}]", self.config.shop.currency, old)
+                rows.append(row | {"updated": datetime.now(UTC)})
+            live.records.upsert(pl.DataFrame(rows, schema=PRODUCTS))
+            live.catalogue.put(rows)
         return len(rows)
 
     def add_events(self, events: Sequence[Mapping[str, Any]]) -> Receipt:
@@ -280,13 +301,20 @@ class Shop:
         )
         for row in rows:
             row["time"] = live.clock.shop_time(row["time"])
+        if live.log is None:
+            raise ShopkeeperError(
+                "Another process serves this shop and writes its events. Post them there."
+            )
         done = live.log.append(rows)
         live.state.append(done.rows)
         return Receipt(accepted=done.events, duplicates=done.duplicates)
 
     def shoppers(self, k: int = 12) -> list[dict[str, Any]]:
-        """Name a few shoppers to walk as: `user_id`, `events`, `note` on what they buy."""
-        return self.live.walkers(k)
+        """Name a few shoppers to walk as: `user_id`, `events`, `note` on what they buy.
+
+        None unless [serving] walk is on: histories are for the shoppers themselves.
+        """
+        return self.live.walkers(k) if self.config.serving.walk else []
 
     def history(
         self, user_id: str | None, visitor_id: str | None = None, k: int = 12
@@ -319,15 +347,19 @@ class Shop:
     def warm(self) -> None:
         """Load everything and answer each kind of question once, so that no shopper waits.
 
+        Says ShopkeeperError if another process serves this shop already.
+
         A shop that was never trained stays cold: it says so when it is asked.
         """
         try:
             self.search("warm up", k=1)
         except NotFitted:
             return
+        if self.live.log is None:
+            raise ShopkeeperError("Another process serves this shop already. Stop it first.")
         self.suggest("w")
         item = self.live.catalogue.table[PRODUCT_ID][0]
-        shoppers = self.shoppers(3)
+        shoppers = self.live.walkers(3)
         for placement in self.placements():
             self.recommend(placement, items=[item])
             for shopper in shoppers:

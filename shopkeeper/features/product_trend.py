@@ -1,4 +1,4 @@
-"""How the whole shop buys this product now: popularity, first tries, trend, repeats, age, price.
+"""How the whole shop buys this product now: popularity, first tries, trend, repeats, age.
 
 Knows nothing of the shopper.
 """
@@ -20,7 +20,6 @@ from shopkeeper.features._purchases import (
     save_arrays,
     window_counts,
 )
-from shopkeeper.schema import PRICE
 
 WINDOWS_DAYS = (7, 30, 90)
 SMOOTH = 0.02
@@ -60,7 +59,6 @@ class ProductTrend:
                     "last_days",
                 )
             },
-            "price": products[PRICE].cast(pl.Float64).fill_null(float("nan")).to_numpy(),
         }
         return self
 

@@ -35,7 +35,8 @@ class Bundles:
         """List the published versions, oldest first."""
         if not self.folder.is_dir():
             return []
-        return sorted(path.parent.name for path in self.folder.glob(f"*/{MANIFEST}"))
+        found = (path.parent.name for path in self.folder.glob(f"*/{MANIFEST}"))
+        return sorted(name for name in found if not name.startswith("."))
 
     def current(self) -> str:
         """Return the version in use; NotFitted if nothing was published yet."""
@@ -47,7 +48,7 @@ class Bundles:
     def manifest(self, version: str) -> dict[str, Any]:
         """Return what is known of a version; NotFound if it is not there."""
         path = self.folder / version / MANIFEST
-        if not path.is_file():
+        if not version or not path.is_file():
             known = ", ".join(self.versions()) or "none"
             raise NotFound(f"There is no bundle '{version}'. There are: {known}.")
         found: dict[str, Any] = json.loads(path.read_text("utf-8"))

@@ -7,6 +7,9 @@ import polars as pl
 from shopkeeper.policies._page import numbered
 from shopkeeper.schema import EVENT_NAME, EXCLUDE, HISTORY, ITEM, NOW, REQUEST, TIME
 
+TAKEN_BACK_BY = ("like", "add_to_cart", "purchase")
+"""Events after which a product that was dismissed may be shown again."""
+
 
 class Dismissed:
     """Drops products of the request's `exclude`, and those its history says were dismissed."""
@@ -35,6 +38,8 @@ class Dismissed:
         excluded = requests.select(REQUEST, pl.col(EXCLUDE).alias(ITEM)).explode(ITEM)
         events = requests.select(REQUEST, NOW, HISTORY).explode(HISTORY).unnest(HISTORY)
         fresh = pl.col(NOW) - pl.col(TIME) <= pl.duration(days=self.config.days)
-        dismissed = events.filter((pl.col(EVENT_NAME) == "dismiss") & fresh).select(REQUEST, ITEM)
+        told = events.filter(pl.col(EVENT_NAME).is_in(("dismiss", *TAKEN_BACK_BY)) & fresh)
+        last = told.sort(TIME, maintain_order=True).unique([REQUEST, ITEM], keep="last")
+        dismissed = last.filter(pl.col(EVENT_NAME) == "dismiss").select(REQUEST, ITEM)
         unwanted = pl.concat([excluded, dismissed])
         return numbered(page.join(unwanted, on=[REQUEST, ITEM], how="anti", maintain_order="left"))

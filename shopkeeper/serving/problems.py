@@ -104,7 +104,7 @@ def note_unexpected(error: BaseException, route: str) -> str:
 
 def _status(error: Exception) -> int:
     kinds = ((BadRequest, 422), (NotFound, 404), (NotFitted, 503))
-    return next((status for kind, status in kinds if isinstance(error, kind)), 400)
+    return next((status for kind, status in kinds if isinstance(error, kind)), 503)
 
 
 def _first(errors: Sequence[Any]) -> tuple[str, str]:

@@ -51,14 +51,15 @@ class Records:
     def __init__(self, url: str) -> None:
         try:
             self._engine = sql.create_engine(url)
-        except (sql.exc.ArgumentError, sql.exc.NoSuchModuleError, ImportError) as error:
+            if self._engine.dialect.name == "sqlite":
+                event.listen(self._engine, "connect", _calm_sqlite)
+            _TABLES.create_all(self._engine)
+        except (sql.exc.SQLAlchemyError, ImportError) as error:
+            reason = str(error).splitlines()[0]
             raise BadConfig(
-                f"The database URL '{url.split('@')[-1]}' does not work: {error}. "
+                f"The database URL '{url.split('@')[-1]}' does not work: {reason}. "
                 "Give one such as 'sqlite:///shop.db' and install its driver."
             ) from error
-        if self._engine.dialect.name == "sqlite":
-            event.listen(self._engine, "connect", _calm_sqlite)
-        _TABLES.create_all(self._engine)
 
     def upsert(self, products: pl.DataFrame) -> int:
         """Add or replace `schema.PRODUCTS` rows in one transaction; return how many came."""

@@ -233,7 +233,8 @@ class OnlineState:
             if self._num_live <= self._events_max:
                 return
             self._num_live -= len(self._trails.pop(actor).steps)
-            self._user_of.pop(actor[1:], None)
+            if actor[0] == "v":
+                self._user_of.pop(actor[1:], None)
 
 
 def _user(user_id: str) -> str:
@@ -271,15 +272,25 @@ def _arrange(events: pl.DataFrame, history_max: int) -> tuple[_Past, dict[str, s
 
 
 def _owned(events: pl.DataFrame) -> pl.DataFrame:
-    """Add the column `actor`: the shopper, the shopper a visitor joined, or the visitor."""
-    user = pl.lit("u") + pl.col(schema.USER)
+    """Add the column `actor`: the shopper; a visitor's event is its own, and its shopper's too.
+
+    The shopper of a visitor's event is the one joined last before it, else the first one after.
+    """
+    known = events.drop_nulls(schema.USER).with_columns(actor=pl.lit("u") + pl.col(schema.USER))
     if schema.VISITOR not in events.columns:
-        return events.with_columns(actor=user)
-    visitor = pl.lit("v") + pl.col(schema.VISITOR)
-    joins = _joins(events).rename({schema.USER: "owner"})
-    return events.join(joins, on=schema.VISITOR, how="left", maintain_order="left").with_columns(
-        actor=pl.coalesce(user, pl.lit("u") + pl.col("owner"), visitor)
+        return known
+    alone = events.filter(pl.col(schema.USER).is_null() & pl.col(schema.VISITOR).is_not_null())
+    mine = alone.with_columns(actor=pl.lit("v") + pl.col(schema.VISITOR))
+    both = events.drop_nulls([schema.USER, schema.VISITOR]).sort(schema.TIME)
+    joins = both.select(schema.VISITOR, schema.TIME, owner=schema.USER)
+    first = joins.group_by(schema.VISITOR, maintain_order=True).agg(first=pl.col("owner").first())
+    theirs = (
+        alone.sort(schema.TIME)
+        .join_asof(joins, on=schema.TIME, by=schema.VISITOR, check_sortedness=False)
+        .join(first, on=schema.VISITOR, how="inner", maintain_order="left")
+        .with_columns(actor=pl.lit("u") + pl.coalesce("owner", "first"))
     )
+    return pl.concat([known, mine, theirs.select(known.columns)])
 
 
 def _joins(events: pl.DataFrame) -> pl.DataFrame:

@@ -71,6 +71,7 @@ def test_loading_again_says_that_nothing_is_new(trained):
         (("list", "recomenders"), "Did you mean 'recommenders'"),
         (("demo", "gift"), "Did you mean 'gifts'"),
         (("demo", "gifts", "--folder", "nowhere"), "needs its data file"),
+        (("demo", "gifts", "--file", "typo.csv", "--folder", "new"), "There is no file 'typo.csv'"),
         (("benchmark", "popular", "nowhere.txt"), "nowhere.txt"),
         (("benchmark", "populr", "nowhere.txt"), "Did you mean 'popular'"),
     ],
@@ -107,5 +108,5 @@ def test_an_impossible_k_is_named(trained):
 
 def test_an_unknown_setting_gets_the_nearest_name(trained):
     settings = trained / "shop.toml"
-    settings.write_text(settings.read_text() + "\n[serving]\nprot = 1\n")
-    assert "Did you mean 'port'" in mistake("search", "tea", "--shop", trained)
+    settings.write_text(settings.read_text() + "\n[store]\nmemory = 1\n")
+    assert "Did you mean 'memory_mb'" in mistake("search", "tea", "--shop", trained)

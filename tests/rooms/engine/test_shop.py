@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 
 from shopkeeper import Shop
-from shopkeeper.errors import BadRequest, NotFitted, NotFound
+from shopkeeper.errors import BadRequest, NotFitted, NotFound, ShopkeeperError
 
 
 @pytest.fixture
@@ -176,3 +176,89 @@ def test_the_replaying_clock_stands_at_the_end_of_the_log_and_runs(shop):
     now = shop.live.clock.now()
     assert datetime(2011, 11, 29, tzinfo=UTC) < now < datetime(2011, 12, 3, tzinfo=UTC)
     assert shop.live.clock.now() > now
+
+
+def test_a_posted_product_is_found_after_training_and_survives_a_load_of_the_same_file(trained):
+    with Shop.open(trained) as shop:
+        shop.put_products([{"id": "new1", "title": "Purple Dragon Kite", "price": "3.00"}])
+        shop.put_products([{"id": "22001", "price": "9.99"}])
+        shop.train()
+        shop.ingest()
+    with Shop.open(trained) as shop:
+        assert shop.search("purple dragon kite").results[0].id == "new1"
+        assert shop.product("22001")["price"] == "9.99"
+
+
+def test_a_dismissal_is_taken_back_by_a_like(shop):
+    def acted(name):
+        shop.add_events([{"event_name": name, "user_id": "12000", "item_id": first}])
+        return [result.id for result in shop.recommend("buy_again", user_id="12000").results]
+
+    first = shop.recommend("buy_again", user_id="12000").results[0].id
+    assert first not in acted("dismiss")
+    assert first in acted("like")
+
+
+def test_histories_after_a_restart_are_those_before_it(trained):
+    def look(item, **who):
+        return {"event_name": "view_item", "item_id": item, **who}
+
+    events = [
+        look("22001", visitor_id="v"),
+        {"event_name": "view_cart", "visitor_id": "v", "user_id": "a"},
+        look("22002", visitor_id="v", user_id="a"),
+        look("22003", visitor_id="v"),
+        look("22004", visitor_id="v", user_id="b"),
+        look("22005", visitor_id="v"),
+    ]
+    actors = (("a", None), ("b", None), (None, "v"))
+
+    def histories(shop):
+        return [[item for item, _, _ in shop.live.state.history(*who)] for who in actors]
+
+    with Shop.open(trained) as shop:
+        for event in events:
+            shop.add_events([event])
+        before = histories(shop)
+    assert before == [
+        ["22001", "22002", "22003"],
+        ["22004", "22005"],
+        ["22001", "22003", "22005"],
+    ]
+    with Shop.open(trained) as shop:
+        assert histories(shop) == before
+
+
+def test_a_second_process_may_ask_but_not_write(trained):
+    with Shop.open(trained) as first, Shop.open(trained) as second:
+        first.add_events([view("22003", visitor_id="v")])
+        assert [step["item_id"] for step in second.history(None, "v")] == ["22003"]
+        assert second.search("tea").results
+        with pytest.raises(ShopkeeperError, match="Another process"):
+            second.add_events([view("22004", visitor_id="v")])
+        with pytest.raises(ShopkeeperError, match="serves this shop already"):
+            second.warm()
+
+
+def test_a_damaged_new_bundle_leaves_the_old_one_answering(trained, monkeypatch):
+    monkeypatch.setattr("shopkeeper.engine.shop.REFRESH_S", -1.0)
+    with Shop.open(trained) as shop:
+        old = shop.search("tea").bundle
+        new = Shop.open(trained).train()["version"]
+        ranker = trained / "bundles" / new / "fusion" / "ranker" / "trees.txt"
+        ranker.write_text("broken")
+        assert shop.search("tea").bundle == old
+
+
+def test_nobody_walks_as_a_shopper_unless_the_shop_says_so(trained):
+    settings = trained / "shop.toml"
+    settings.write_text(settings.read_text().replace("walk = true", "walk = false"))
+    with Shop.open(trained) as shop:
+        assert shop.shoppers() == []
+
+
+@pytest.mark.parametrize("field", ["id", "title"])
+def test_half_a_surrogate_pair_is_refused(shop, field):
+    with pytest.raises(BadRequest) as wrong:
+        shop.put_products([{"id": "x", "title": "x", field: "\ud800"}])
+    assert wrong.value.field == f"products[0].{field}"
