@@ -88,13 +88,7 @@ def benchmark(
     part = registry.find("recommenders", name)
     chosen = _settings(part, dict(settings or {}), minutes, len(seeds))
     began = time.perf_counter()
-    rows = read(file)
-    kept = rows.filter(pl.len().over("user") >= SHORTEST)
-    if kept.is_empty():
-        raise BadData(
-            f"None of the {rows['user'].n_unique()} users of '{file}' has {SHORTEST} items. "
-            "Leave-one-out needs one each to learn from, to validate and to test."
-        )
+    rows, kept = _enough(file)
     runs = [_run(name, part, kept, seed, chosen) for seed in seeds]
     measures = [f"{measure}@{k}" for measure in ("recall", "ndcg") for k in CUTS]
     values = {key: [run[key] for run in runs] for key in measures}
@@ -117,6 +111,18 @@ def benchmark(
         "seconds": round(time.perf_counter() - began, 2),
         "peak_memory_mb": _peak_memory_mb(),
     }
+
+
+def _enough(file: Path) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Read all rows, and those of users with enough items to learn from, validate and test."""
+    rows = read(file)
+    kept = rows.filter(pl.len().over("user") >= SHORTEST)
+    if kept.is_empty():
+        raise BadData(
+            f"None of the {rows['user'].n_unique()} users of '{file}' has {SHORTEST} items. "
+            "Leave-one-out needs one each to learn from, to validate and to test."
+        )
+    return rows, kept
 
 
 def read(file: Path) -> pl.DataFrame:
