@@ -13,6 +13,7 @@ from shopkeeper.schema import (
     EVENT_NAME,
     ITEM,
     LEARN,
+    PRICE,
     PRODUCT_ID,
     TIME,
     TRANSACTION,
@@ -53,7 +54,7 @@ def known_of(folder: Path, config: Config) -> Known:
         table = lake.table("events")
         wanted = table.filter(table[EVENT_NAME].isin(WANTS) & table[ITEM].notnull())
         newest = wanted.order_by(wanted[TIME].desc()).limit(config.train.events_max)
-        events = newest.select(*LEARN, TRANSACTION, VISITOR, EVENT_ID).to_polars()
+        events = newest.select(*LEARN, TRANSACTION, PRICE, VISITOR, EVENT_ID).to_polars()
         events = events.sort(TIME, EVENT_ID).with_columns(
             pl.col(TIME).cast(LEARN[TIME]), pl.coalesce(USER, VISITOR).alias(USER)
         )
@@ -61,4 +62,4 @@ def known_of(folder: Path, config: Config) -> Known:
             products = records.all().sort(PRODUCT_ID)
     if events.is_empty() or products.is_empty():
         raise BadData("This shop has no products or events yet. Run `shopkeeper ingest` first.")
-    return Known(events.select(*LEARN, TRANSACTION), products)
+    return Known(events.select(*LEARN, TRANSACTION, PRICE), products)

@@ -30,7 +30,7 @@ class Known:
     """What a shop knows: events in time order, and the catalogue."""
 
     events: pl.DataFrame
-    """`schema.LEARN` columns and `transaction_id`."""
+    """`schema.LEARN` columns, `transaction_id` and `price_minor`."""
     products: pl.DataFrame
     """`schema.PRODUCTS`, perhaps with `vector`; its order numbers the products."""
 

@@ -1,4 +1,4 @@
-"""How the whole shop buys this product now: popularity, first tries, trend, repeats, age.
+"""How the whole shop buys this product now: popularity, first tries, trend, repeats, age, price.
 
 Knows nothing of the shopper.
 """
@@ -20,6 +20,7 @@ from shopkeeper.features._purchases import (
     save_arrays,
     window_counts,
 )
+from shopkeeper.schema import EVENT_NAME, ITEM, PRICE, PRODUCT_ID, TIME
 
 WINDOWS_DAYS = (7, 30, 90)
 SMOOTH = 0.02
@@ -49,6 +50,7 @@ class ProductTrend:
             **{f"tried{d}": window_counts(trials, products.height, d) for d in WINDOWS_DAYS[:2]},
             "trend_week": week / month,
             "trend_month": month / quarter,
+            "price": _paid(events, products, now),
             **{
                 name: known[name]
                 for name in (
@@ -79,3 +81,17 @@ class ProductTrend:
         """Read what `save` wrote."""
         self._columns = restore_arrays(folder)
         return self
+
+
+def _paid(events: pl.DataFrame, products: pl.DataFrame, now: datetime) -> NDArray[np.float64]:
+    """Return the median price paid before `now`, [P], NaN where nothing is known of it."""
+    if PRICE not in events.columns:
+        return np.full(products.height, np.nan)
+    paid = (
+        events.filter((pl.col(EVENT_NAME) == "purchase") & (pl.col(TIME) < now))
+        .group_by(ITEM)
+        .agg(pl.col(PRICE).median())
+    )
+    rows = products.select(pl.col(PRODUCT_ID).alias(ITEM))
+    found = rows.join(paid, on=ITEM, how="left", maintain_order="left")[PRICE]
+    return found.cast(pl.Float64).fill_null(float("nan")).to_numpy()

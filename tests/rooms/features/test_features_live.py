@@ -125,3 +125,15 @@ def test_every_setting_of_a_feature_can_be_refused_or_kept():
     for name in registry.names("features"):
         config = registry.find("features", name).Config()
         assert dataclasses.replace(config) == config
+
+
+def test_prices_are_those_paid_before_the_moment():
+    paid = EVENTS.with_columns(
+        pl.when(pl.col(TIME) < NOW - timedelta(days=4))
+        .then(100)
+        .otherwise(900)
+        .alias("price_minor")
+    )
+    early = registry.build("features", "product_trend").fit(paid, PRODUCTS, NOW - timedelta(days=4))
+    prices = dict(zip(early.names(), early.compute(batch()).T, strict=True))["price"]
+    assert set(prices) == {100.0}
