@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any
 
 import polars as pl
 
@@ -48,18 +47,17 @@ def request(
         {ITEM: items, EVENT_NAME: names, TIME: times},
         schema={ITEM: pl.String, EVENT_NAME: pl.String, TIME: pl.Datetime("us", "UTC")},
     )
-    return pl.DataFrame(
-        {
-            REQUEST: [0],
-            USER: [user_id],
-            HISTORY: [steps.to_struct()],
-            SEEDS: [list(seeds)],
-            EXCLUDE: [list(exclude)],
-            NOW: [now],
-            PLACEMENT: [placement],
-        },
-        schema=REQUESTS,
-    )
+    about = {
+        REQUEST: [0],
+        USER: [user_id],
+        SEEDS: [list(seeds)],
+        EXCLUDE: [list(exclude)],
+        NOW: [now],
+        PLACEMENT: [placement],
+    }
+    shape = {name: REQUESTS[name] for name in about}
+    past = steps.select(pl.struct(ITEM, EVENT_NAME, TIME).implode().alias(HISTORY))
+    return pl.DataFrame(about, schema=shape).hstack(past).select(REQUESTS.keys())
 
 
 def compose(
@@ -129,21 +127,15 @@ def _numbered(page: pl.DataFrame) -> pl.DataFrame:
     return conform(page.with_columns(pl.int_range(1, pl.len() + 1).alias(RANK)), RESULTS)
 
 
-def _steps(asked: pl.DataFrame) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = asked[HISTORY][0].to_list()
-    return found
-
-
 def _bought(asked: pl.DataFrame) -> bool:
-    return any(step[EVENT_NAME] == "purchase" for step in _steps(asked))
+    return bool((asked[HISTORY][0].struct.field(EVENT_NAME) == "purchase").any())
 
 
 def _looked_at(asked: pl.DataFrame) -> list[str]:
     """Return the products of this visit that were looked at or put in the cart, newest first."""
-    since = asked[NOW][0] - VISIT
-    steps = [
-        step[ITEM]
-        for step in _steps(asked)
-        if step[TIME] >= since and step[EVENT_NAME] in ("view_item", "add_to_cart", "like")
-    ]
-    return list(dict.fromkeys(reversed(steps)))[:5]
+    steps = asked[HISTORY][0].struct.unnest()
+    recent = steps.filter(
+        (pl.col(TIME) >= asked[NOW][0] - VISIT)
+        & pl.col(EVENT_NAME).is_in(("view_item", "add_to_cart", "like"))
+    )
+    return list(dict.fromkeys(recent[ITEM].to_list()[::-1]))[:5]

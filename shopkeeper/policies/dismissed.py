@@ -38,6 +38,8 @@ class Dismissed:
         excluded = requests.select(REQUEST, pl.col(EXCLUDE).alias(ITEM)).explode(ITEM)
         events = requests.select(REQUEST, NOW, HISTORY).explode(HISTORY).unnest(HISTORY)
         fresh = pl.col(NOW) - pl.col(TIME) <= pl.duration(days=self.config.days)
+        if page.is_empty():
+            return page
         told = events.filter(pl.col(EVENT_NAME).is_in(("dismiss", *TAKEN_BACK_BY)) & fresh)
         last = told.sort(TIME, maintain_order=True).unique([REQUEST, ITEM], keep="last")
         dismissed = last.filter(pl.col(EVENT_NAME) == "dismiss").select(REQUEST, ITEM)
