@@ -32,6 +32,7 @@ def serve(
     from shopkeeper.serving.app import run
 
     opened = Shop.open(shop)
+    print("Opening the shop...", flush=True)
     opened.warm()
     serving = opened.config.serving
     run(opened, host or serving.host, serving.port if port is None else port, _announce)
