@@ -1,8 +1,9 @@
 """The whole system on one page: what each room promises to the others.
 
 Tables travel between rooms; tensors stay inside one. Big tables are Ibis expressions, tables
-at hand are Polars. Letters for shapes in every docstring: B requests, K results each,
-N rows, F features, D width of a vector. Column names and table shapes are in `schema`.
+at hand are Polars; what a live page needs travels as the flat arrays of `arrays`. Letters for
+shapes in every docstring: B requests, K results each, N rows, F features, D width of a vector.
+Column names and table shapes are in `schema`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,6 +16,8 @@ import ibis
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
+
+from shopkeeper.arrays import Asked, Floats, Ids, Picks, Rows
 
 
 class Source(Protocol):
@@ -64,8 +67,13 @@ class Index(Protocol):
 class Recommender(Protocol):
     """Proposes products. One file in `recommenders` for each method.
 
-    Nothing about a shopper is frozen in a model: the request brings the history.
+    Nothing about a shopper is frozen in a model: the request brings the history. A recommender
+    writes `propose` and `judge`; `recommenders._base` adds the same on tables.
     """
+
+    @property
+    def ids(self) -> Ids:
+        """The products it knows; NotFitted before `fit`."""
 
     def fit(self, events: pl.DataFrame, products: pl.DataFrame | None = None) -> Self:
         """Learn from `schema.LEARN` rows in any order. A second call forgets the first.
@@ -74,17 +82,25 @@ class Recommender(Protocol):
         catalogue; without it the products of the events are all there is.
         """
 
+    def propose(self, asked: Asked, k: int) -> Picks:
+        """Return up to k products for each of the B requests, best first.
+
+        Only products that were known to `fit`, never one that the request excludes. `asked` may
+        number products by other ids: `asked.within(self.ids)` translates, and so do picks.
+        """
+
+    def judge(self, asked: Asked, owner_N: Rows, item_N: Rows) -> Floats:
+        """Score N given products, [N], NaN where there is nothing to say.
+
+        `owner_N` is the request, `item_N` the product as `asked.ids` numbers it, -1 for unknown.
+        In the order of `propose`, so that one list can be judged by every method.
+        """
+
     def recommend(self, requests: pl.DataFrame, k: int) -> pl.DataFrame:
-        """Answer `schema.REQUESTS` with `schema.RESULTS`: up to k rows per request, best first.
+        """Answer `schema.REQUESTS` with `schema.RESULTS`: `propose` for tables."""
 
-        Only products that were known to `fit`, never one of the request's `exclude`.
-        """
-
-    def score(self, requests: pl.DataFrame, candidates: pl.DataFrame) -> NDArray[np.float32]:
-        """Score N given candidates (`request`, `item_id`), [N], NaN where there is nothing to say.
-
-        In the order of `recommend`, so that one list can be judged by every method.
-        """
+    def score(self, requests: pl.DataFrame, candidates: pl.DataFrame) -> Floats:
+        """Score rows of `request` and `item_id`, [N]: `judge` for tables."""
 
     def save(self, folder: Path) -> None:
         """Write what was learned into an empty `folder`; the settings are kept by the registry."""
@@ -181,7 +197,9 @@ class Ranker(Protocol):
 class Policy(Protocol):
     """Decides what may be shown. One file in `policies` for each rule."""
 
-    def apply(
-        self, page: pl.DataFrame, requests: pl.DataFrame, products: pl.DataFrame
-    ) -> pl.DataFrame:
-        """Return `page` (`schema.RESULTS`, best first) with rows dropped or moved, never added."""
+    def apply(self, page: Picks, asked: Asked, products: pl.DataFrame) -> Rows:
+        """Return the places of `page` that stay, in the order to be shown, [M].
+
+        `products` are `schema.PRODUCTS` rows, one for each of the page's and in their order; all
+        null where the shop does not know the product. Requests stay in order.
+        """

@@ -65,6 +65,14 @@ class Catalogue:
         known = [self.get(item) for item in items if item in self]
         return pl.DataFrame(known, schema=PRODUCTS)
 
+    def aligned(self, items: Sequence[str]) -> pl.DataFrame:
+        """Return one row for each of these ids, in this order; all null for one nobody knows."""
+        if any(item in self._newer or item not in self._row for item in items):
+            nothing: dict[str, Any] = dict.fromkeys(PRODUCTS)
+            known = [self.get(item) if item in self else nothing for item in items]
+            return pl.DataFrame(known, schema=PRODUCTS)
+        return self.table[[self._row[item] for item in items]]
+
     def put(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """Let these rows of `schema.PRODUCTS` replace what was known of their ids."""
         for row in rows:

@@ -15,6 +15,7 @@ import numpy as np
 import polars as pl
 
 from shopkeeper import registry
+from shopkeeper.arrays import Asked
 from shopkeeper.config import Config
 from shopkeeper.contracts import Recommender
 from shopkeeper.engine.fusion import Fusion
@@ -152,7 +153,7 @@ def measure(
             )
         users = everyone[USER].to_list()
         asked = requests_at(known.events, end, users, config.train.history_max)
-        ranked = fusion.rank(asked, RANKED_MAX)
+        ranked = fusion.rank(Asked.of(asked, fusion.ids), RANKED_MAX).table()
         for population in (ALL, NEW):
             new = population == NEW
             targets = next_basket(known.events, end, new_only=True) if new else everyone
@@ -161,7 +162,8 @@ def measure(
             chosen = asked.drop(EXCLUDE).join(rows, on=USER, maintain_order="right")
             page = _among(ranked, chosen, k)
             chosen = chosen.with_columns(pl.int_range(pl.len(), dtype=pl.UInt32).alias(REQUEST))
-            answers = {name: ask(chosen) for name, ask in lists.items()} | {FUSION: page}
+            question = Asked.of(chosen, fusion.ids)
+            answers = {name: ask(question) for name, ask in lists.items()} | {FUSION: page}
             found[population] = {
                 name: scores
                 for name, answer in answers.items()
@@ -205,14 +207,14 @@ def _floors(config: Config, past: Known, learner: Learner) -> dict[str, Recommen
 
 
 def _filled(
-    floors: dict[str, Recommender], asked: pl.DataFrame, k: int, names: Sequence[str]
+    floors: dict[str, Recommender], asked: Asked, k: int, names: Sequence[str]
 ) -> pl.DataFrame:
     """Add lists, each divided by its best score of the request, and fill up with the popular."""
     best = pl.col(SCORE).max().over(REQUEST)
-    lists = [
-        floors[name].recommend(asked, 200).with_columns(pl.col(SCORE) / best) for name in names
-    ]
-    fill = floors[FLOORS[0]].recommend(asked, 2 * k).with_columns(pl.col(SCORE) / best * 1e-6)
+    found = [floors[name].propose(asked, 200).table() for name in names]
+    lists = [table.with_columns(pl.col(SCORE) / best) for table in found]
+    popular = floors[FLOORS[0]].propose(asked, 2 * k).table()
+    fill = popular.with_columns(pl.col(SCORE) / best * 1e-6)
     return (
         pl.concat([*lists, fill])
         .group_by(REQUEST, ITEM)
@@ -224,7 +226,7 @@ def _filled(
 
 
 def _asker(part: Recommender, k: int) -> Any:
-    return lambda asked: part.recommend(asked, k)
+    return lambda asked: part.propose(asked, k).table()
 
 
 def _judge(answer: pl.DataFrame, targets: pl.DataFrame, facts: Facts, k: int) -> dict[str, Any]:

@@ -4,28 +4,14 @@ The same three steps serve training, evaluation and the live request: `propose`,
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
-import polars as pl
 from numpy.typing import NDArray
 
+from shopkeeper.arrays import Asked, Ids, Picks, Rows
 from shopkeeper.contracts import Feature, Moment, Ranker, Recommender
-from shopkeeper.features import moment
-from shopkeeper.schema import (
-    BECAUSE,
-    EVENT_NAME,
-    EXCLUDE,
-    HISTORY,
-    ITEM,
-    RANK,
-    REQUEST,
-    RESULTS,
-    SCORE,
-    SOURCE,
-    TIME,
-    conform,
-)
+from shopkeeper.features import PURCHASE, moment
 
 OWN = "repeat"
 """The recommender of products bought before; the others bring what is new to the shopper."""
@@ -44,14 +30,14 @@ class Fusion:
     """The fused ones, by name; the first named wins the credit for a product at equal rank."""
     features: Sequence[Feature]
     ranker: Ranker
-    rows: Mapping[str, int]
-    """The row of each product in the catalogue."""
+    ids: Ids
+    """The products of the catalogue, as the features number them."""
     pool: int
     """How many candidates each recommender brings."""
     last_basket: Sequence[str] = ()
     """Recommenders that are also asked what they say of the last basket alone."""
 
-    def propose(self, requests: pl.DataFrame) -> tuple[pl.DataFrame, Moment]:
+    def propose(self, asked: Asked) -> tuple[Picks, Moment]:
         """Unite the candidates of all recommenders and let each one score all of them.
 
         Products of the history come from `repeat` alone, so that the places of the others in the
@@ -59,42 +45,43 @@ class Fusion:
         scores are relative to all candidates, so `rank` takes it out at the end.
 
         Args:
-            requests: `schema.REQUESTS`, numbered from 0 in order.
+            asked: The requests, numbering products by `ids`.
 
         Returns:
-            One row per request and product, sorted by both (`request`, `item_id`, `source`,
-            `because`), and the moment with every score.
+            The candidates, each once, sorted by request and product, their scores not to be used;
+            and the moment with every score.
         """
-        fresh = requests.with_columns(
-            pl.concat_list(EXCLUDE, pl.col(HISTORY).list.eval(pl.element().struct.field(ITEM)))
-            .list.unique()
-            .alias(EXCLUDE)
-        )
-        anything = requests.with_columns(pl.lit([], pl.List(pl.String)).alias(EXCLUDE))
+        owner_X = np.concatenate([asked.owner_X, asked.owner_H])
+        fresh = asked.excluding(*_pairs(owner_X, np.append(asked.item_X, asked.item_H), self.ids))
+        anything = asked.excluding(asked.owner_X[:0], asked.item_X[:0])
         lists = [
-            part.recommend(anything, self.pool * OWN_TIMES)
+            part.propose(anything, self.pool * OWN_TIMES)
             if name == OWN
-            else part.recommend(fresh, self.pool)
+            else part.propose(fresh, self.pool)
             for name, part in self.recommenders.items()
         ]
-        united = (
-            pl.concat(lists)
-            .sort(REQUEST, ITEM, RANK, maintain_order=True)
-            .unique([REQUEST, ITEM], keep="first", maintain_order=True)
-            .select(REQUEST, ITEM, SOURCE, BECAUSE)
-        )
+        united = self._united(lists)
+        owner_N, item_N = united.owner_E, united.item_E
         scores = {
-            name: part.score(anything if name == OWN else fresh, united)
+            name: part.judge(anything if name == OWN else fresh, owner_N, item_N)
             for name, part in self.recommenders.items()
         }
-        name_of, when = pl.element().struct.field(EVENT_NAME), pl.element().struct.field(TIME)
-        bought = pl.col(HISTORY).list.eval(pl.element().filter(name_of == "purchase"))
-        last = fresh.with_columns(
-            bought.list.eval(pl.element().filter(when == when.max())).alias(HISTORY)
-        )
+        last = asked.events(_last_basket(asked))
         for name in self.last_basket:
-            scores[f"{name}_last"] = self.recommenders[name].score(last, united)
-        return united, moment(requests, united, self.rows, scores)
+            scores[f"{name}_last"] = self.recommenders[name].judge(last, owner_N, item_N)
+        return united, moment(asked, owner_N, item_N, scores)
+
+    def _united(self, lists: Sequence[Picks]) -> Picks:
+        """Keep each product of a request where it ranks highest."""
+        places = np.concatenate([one.place_E for one in lists])
+        every = Picks.joined(lists, self.ids)
+        assert len(places) == len(every), "recommenders know no product that the catalogue lacks"
+        pair = every.owner_E * len(self.ids) + every.item_E
+        order = np.lexsort((places, pair))
+        pair = pair[order]
+        first = np.ones(len(order), np.bool_)
+        first[1:] = pair[1:] != pair[:-1]
+        return every.take(order[first])
 
     def matrix(self, at: Moment) -> NDArray[np.float32]:
         """Return every feature of every candidate, [N, F]."""
@@ -104,33 +91,50 @@ class Fusion:
         """Name the columns of `matrix`."""
         return [name for part in self.features for name in part.names()]
 
-    def rank(self, requests: pl.DataFrame, k: int) -> pl.DataFrame:
+    def rank(self, asked: Asked, k: int) -> Picks:
         """Answer requests with the ranker's order.
 
         Args:
-            requests: `schema.REQUESTS`, numbered from 0 in order.
+            asked: The requests, numbering products by `ids`.
             k: How many products per request at most.
 
         Returns:
-            `schema.RESULTS`; `source` is the recommender that ranked the product highest.
+            Best first; the source is the recommender that ranked the product highest.
         """
         answers = []
-        for first, chunk in chunks(requests):
+        for begin, chunk in chunks(asked):
             united, at = self.propose(chunk)
-            scored = united.with_columns(pl.Series(SCORE, self.ranker.score(self.matrix(at))))
-            unwanted = chunk.select(REQUEST, pl.col(EXCLUDE).alias(ITEM)).explode(ITEM)
-            scored = scored.join(unwanted, [REQUEST, ITEM], "anti")
-            best = (
-                scored.sort([REQUEST, SCORE, ITEM], descending=[False, True, False])
-                .with_columns(pl.int_range(1, pl.len() + 1).over(REQUEST).alias(RANK))
-                .filter(pl.col(RANK) <= k)
-            )
-            answers.append(conform(best.with_columns(pl.col(REQUEST) + first), RESULTS))
-        return pl.concat(answers) if answers else pl.DataFrame(schema=dict(RESULTS))
+            score = self.ranker.score(self.matrix(at))
+            wanted = np.ones(len(united), np.bool_)
+            if len(chunk.item_X):
+                banned = chunk.owner_X * len(self.ids) + chunk.item_X
+                wanted = ~np.isin(united.owner_E * len(self.ids) + united.item_E, banned)
+            order = np.flatnonzero(wanted)
+            order = order[np.lexsort((united.item_E[order], -score[order], united.owner_E[order]))]
+            found = replace(united, score_E=score).take(order)
+            found = found.take(np.flatnonzero(found.place_E < k))
+            answers.append(replace(found, owner_E=found.owner_E + begin))
+        return Picks.joined(answers, self.ids)
 
 
-def chunks(requests: pl.DataFrame, size: int = CHUNK) -> Iterator[tuple[int, pl.DataFrame]]:
+def chunks(asked: Asked, size: int = CHUNK) -> Iterator[tuple[int, Asked]]:
     """Yield runs of requests, each numbered from 0, with the number of its first request."""
-    for first in range(0, requests.height, size):
-        part = requests.slice(first, size)
-        yield first, part.with_columns(pl.col(REQUEST) - first)
+    if asked.size <= size:
+        yield 0, asked
+        return
+    for begin in range(0, asked.size, size):
+        yield begin, asked.slice(begin, min(begin + size, asked.size))
+
+
+def _pairs(owner: Rows, item: Rows, ids: Ids) -> tuple[Rows, Rows]:
+    """Return each pair of request and product once, sorted."""
+    pair = np.unique(owner * len(ids) + item)
+    return pair // max(len(ids), 1), pair % max(len(ids), 1)
+
+
+def _last_basket(asked: Asked) -> NDArray[np.bool_]:
+    """Say which events are purchases of their shopper's newest basket, [H]."""
+    bought = asked.event_H == PURCHASE
+    newest_B = np.full(asked.size, np.iinfo(np.int64).min)
+    np.maximum.at(newest_B, asked.owner_H[bought], asked.time_us_H[bought])
+    return np.asarray(bought & (asked.time_us_H == newest_B[asked.owner_H]))

@@ -16,12 +16,13 @@ import polars as pl
 from numpy.typing import NDArray
 
 from shopkeeper import registry
+from shopkeeper.arrays import Asked, Ids
 from shopkeeper.config import Config
-from shopkeeper.contracts import Feature, Recommender, Updatable
+from shopkeeper.contracts import Feature, Moment, Recommender, Updatable
 from shopkeeper.engine.fusion import Fusion, chunks
 from shopkeeper.errors import BadData
 from shopkeeper.evaluation.splits import next_basket, requests_at
-from shopkeeper.schema import ITEM, PRODUCT_ID, REQUEST, TIME, USER
+from shopkeeper.schema import PRODUCT_ID, TIME, USER
 from shopkeeper.tracing import progress, stage
 
 
@@ -88,14 +89,14 @@ class Learner:
             for name in train.features
         ]
         with stage("features"):
+            products = known.products.sort(PRODUCT_ID)
             for feature in features:
-                feature.fit(known.events, known.products, now)
-        ids = known.products[PRODUCT_ID].to_list()
+                feature.fit(known.events, products, now)
         return Fusion(
             recommenders={name: self.recommenders[name] for name in train.fused},
             features=features,
             ranker=_seeded("ranking", train.ranker, self.config, self.seed),
-            rows={item: row for row, item in enumerate(ids)},
+            ids=Ids.of(products[PRODUCT_ID]),
             pool=train.candidates,
             last_basket=train.last_basket,
         )
@@ -171,25 +172,23 @@ def _lesson(learner: Learner, past: Known, moment: datetime, until: datetime) ->
         later.select(USER, far="targets"), on=USER, maintain_order="left"
     )
     with stage("candidates"):
-        return _compare(fusion, requests, both, train.new_weight)
+        return _compare(fusion, Asked.of(requests, fusion.ids), both, train.new_weight)
 
 
-def _compare(
-    fusion: Fusion, requests: pl.DataFrame, targets: pl.DataFrame, new_weight: float
-) -> Lesson:
+def _compare(fusion: Fusion, asked: Asked, targets: pl.DataFrame, new_weight: float) -> Lesson:
     """Label the candidates: those bought before by `near`, those new to the shopper by `far`.
 
     What is new is bought so seldom that more baskets must tell of it; its hits are weighed down
     so that they count as much as if the near baskets alone had told.
     """
     features, nears, fars, owns = [], [], [], []
-    for first, chunk in chunks(requests):
-        united, at = fusion.propose(chunk)
-        part = targets.slice(first, chunk.height)
+    for first, chunk in chunks(asked):
+        _, at = fusion.propose(chunk)
+        part = targets.slice(first, chunk.size)
         own = np.isin(at.owner_N * at.size + at.item_N, np.unique(at.owner_H * at.size + at.item_H))
         features.append(fusion.matrix(at))
-        nears.append(_hits(united, part["near"]))
-        fars.append(_hits(united, part["far"]))
+        nears.append(_hits(at, part["near"], fusion.ids))
+        fars.append(_hits(at, part["far"], fusion.ids))
         owns.append(own)
     near, far, own = (np.concatenate(parts) for parts in (nears, fars, owns))
     share = near[~own].sum() / max(far[~own].sum(), 1)
@@ -198,14 +197,11 @@ def _compare(
     return np.concatenate(features), labels.astype(np.float32), weights.astype(np.float32)
 
 
-def _hits(united: pl.DataFrame, targets: pl.Series) -> NDArray[np.bool_]:
+def _hits(at: Moment, targets: pl.Series, ids: Ids) -> NDArray[np.bool_]:
     """Tell which candidates are among the targets of their request, [N]."""
-    bought = pl.DataFrame(
-        {REQUEST: range(len(targets)), ITEM: targets},
-        schema={REQUEST: pl.UInt32, ITEM: pl.List(pl.String)},
-    ).explode(ITEM)
-    hit = united.join(bought.with_columns(hit=True), [REQUEST, ITEM], "left", maintain_order="left")
-    return hit["hit"].fill_null(False).to_numpy()
+    owner = np.repeat(np.arange(len(targets)), targets.list.len().to_numpy())
+    bought = owner * at.size + ids.rows(targets.explode())
+    return np.isin(at.owner_N * at.size + at.item_N, bought)
 
 
 def _moments(config: Config) -> list[int]:

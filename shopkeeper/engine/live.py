@@ -9,7 +9,7 @@ import logging
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +18,15 @@ import polars as pl
 from numpy.typing import NDArray
 
 from shopkeeper import registry
-from shopkeeper.config import Config
+from shopkeeper.arrays import Asked, Ids, Picks, Rows
+from shopkeeper.config import Config, Placement
 from shopkeeper.contracts import Encoder, Policy, Recommender
 from shopkeeper.engine.catalogue import Catalogue, minor_price
 from shopkeeper.engine.clock import Clock
 from shopkeeper.engine.compact import fold_log, past_events, unfolded
 from shopkeeper.engine.fusion import Fusion
 from shopkeeper.engine.known import lake_of, records_of
+from shopkeeper.engine.page import compose
 from shopkeeper.errors import ShopkeeperError
 from shopkeeper.operations.bundles import Bundles
 from shopkeeper.schema import BECAUSE, CATEGORY, ITEM, PRODUCT_ID
@@ -32,12 +34,13 @@ from shopkeeper.search.catalogue import ProductSearch, SearchPage
 from shopkeeper.search.suggest import Suggest
 from shopkeeper.store.records import Records
 from shopkeeper.streaming.log import EventLog
-from shopkeeper.streaming.state import OnlineState
+from shopkeeper.streaming.state import OnlineState, Steps
 
 _log = logging.getLogger(__name__)
 
 SALES = "sales.parquet"
 FUSION = "fusion"
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
@@ -47,7 +50,7 @@ class Models:
     version: str
     clock: Clock
     recommenders: Mapping[str, Recommender]
-    fusion: Fusion | None
+    fusion: Fusion
     encoder: Encoder
     search: ProductSearch
     suggest: Suggest
@@ -92,6 +95,8 @@ class Live:
         self.log: EventLog | None = None
         """None where another process writes it: this one only reads."""
         self.state: OnlineState
+        self._rows: Rows = np.empty(0, np.int64)
+        """The row of each product of the state's vocabulary, -1 for one that models lack."""
 
     @classmethod
     def load(cls, folder: Path, config: Config, bundles: Bundles) -> "Live":
@@ -135,6 +140,7 @@ class Live:
         models = Models.restore(config, bundles)
         with self.lock:
             self.models = models
+            self._rows = self._rows[:0]
             self.catalogue = Catalogue(self.records.all())
 
     def close(self) -> None:
@@ -158,10 +164,55 @@ class Live:
         """The trained recommenders by name."""
         return self.models.recommenders
 
-    @property
-    def fusion(self) -> Fusion | None:
-        """The trained ranker with its recommenders."""
-        return self.models.fusion
+    def asked(
+        self,
+        steps: Steps,
+        seeds: Sequence[str] = (),
+        exclude: Sequence[str] = (),
+    ) -> Asked:
+        """Ask one question as the models number products; call it with the lock held.
+
+        Args:
+            steps: What the shopper did, from `state`.
+            seeds: The product looked at, or those in the cart.
+            exclude: Products not to show.
+
+        Returns:
+            One request at the shop's time.
+        """
+        ids = self.models.fusion.ids
+        if fresh := self.state.names(len(self._rows)):
+            self._rows = np.concatenate([self._rows, ids.rows(fresh)])
+        item_H = self._rows[steps.item]
+        known = item_H >= 0
+        seeded, banned = (ids.rows(list(names)) for names in (seeds, exclude))
+        seeded, banned = seeded[seeded >= 0], banned[banned >= 0]
+        now_us = (self.clock.now() - EPOCH) // timedelta(microseconds=1)
+        return Asked(
+            ids,
+            np.array([now_us]),
+            np.zeros(int(known.sum()), np.int64),
+            item_H[known],
+            steps.event[known],
+            steps.time_us[known],
+            np.zeros(len(seeded), np.int64),
+            seeded,
+            np.zeros(len(banned), np.int64),
+            banned,
+            np.array([bool(seeds)]),
+        )
+
+    def recommend(self, placement: Placement, asked: Asked, k: int) -> Picks:
+        """Answer one place on a page; call it with the lock held."""
+        return compose(
+            asked,
+            placement,
+            self.models.recommenders,
+            self.models.fusion,
+            [self.policies[name] for name in placement.policies],
+            self.catalogue,
+            k,
+        )
 
     def find(
         self,
@@ -232,8 +283,7 @@ def save_fusion(fusion: Fusion, folder: Path) -> None:
     registry.save(fusion.ranker, folder / FUSION / "ranker")
     for number, feature in enumerate(fusion.features):
         registry.save(feature, folder / FUSION / f"feature-{number:02d}")
-    ids = pl.DataFrame({ITEM: list(fusion.rows)}, schema={ITEM: pl.String})
-    ids.write_parquet(folder / FUSION / "products.parquet")
+    fusion.ids.save(folder / FUSION)
     about = {
         "recommenders": list(fusion.recommenders),
         "pool": fusion.pool,
@@ -242,16 +292,13 @@ def save_fusion(fusion: Fusion, folder: Path) -> None:
     (folder / FUSION / "fusion.json").write_text(json.dumps(about))
 
 
-def _fusion(folder: Path, recommenders: Mapping[str, Recommender]) -> Fusion | None:
-    if not (folder / FUSION).is_dir():
-        return None
+def _fusion(folder: Path, recommenders: Mapping[str, Recommender]) -> Fusion:
     about = json.loads((folder / FUSION / "fusion.json").read_text())
-    ids = pl.read_parquet(folder / FUSION / "products.parquet")[ITEM].to_list()
     return Fusion(
         recommenders={name: recommenders[name] for name in about["recommenders"]},
         features=[registry.load(path) for path in sorted((folder / FUSION).glob("feature-*"))],
         ranker=registry.load(folder / FUSION / "ranker"),
-        rows={item: row for row, item in enumerate(ids)},
+        ids=Ids.load(folder / FUSION),
         pool=about["pool"],
         last_basket=about["last_basket"],
     )

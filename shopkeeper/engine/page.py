@@ -1,141 +1,100 @@
 """From candidates to a page: which recommenders a placement asks, who orders, what may be shown."""
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from dataclasses import replace
+from datetime import timedelta
 
-import polars as pl
+import numpy as np
 
+from shopkeeper.arrays import Asked, Picks, Rows
 from shopkeeper.config import Placement
 from shopkeeper.contracts import Policy, Recommender
 from shopkeeper.engine.catalogue import Catalogue
 from shopkeeper.engine.fusion import Fusion
-from shopkeeper.schema import (
-    EVENT_NAME,
-    EXCLUDE,
-    HISTORY,
-    ITEM,
-    NOW,
-    PLACEMENT,
-    RANK,
-    REQUEST,
-    REQUESTS,
-    RESULTS,
-    SEEDS,
-    TIME,
-    USER,
-    conform,
-)
+from shopkeeper.features import PURCHASE
+from shopkeeper.schema import EVENT_NAMES
 
 VISIT = timedelta(minutes=30)
 """How long a look at a product steers the next page."""
 VISIT_EVERY = 3
 """One in so many places follows what was looked at in this visit."""
-
-
-def request(
-    placement: str,
-    history: Sequence[tuple[str, str, datetime]],
-    now: datetime,
-    *,
-    user_id: str | None = None,
-    seeds: Sequence[str] = (),
-    exclude: Sequence[str] = (),
-) -> pl.DataFrame:
-    """Build one row of `schema.REQUESTS` from a shopper's history, oldest first."""
-    items, names, times = zip(*history, strict=True) if history else ((), (), ())
-    steps = pl.DataFrame(
-        {ITEM: items, EVENT_NAME: names, TIME: times},
-        schema={ITEM: pl.String, EVENT_NAME: pl.String, TIME: pl.Datetime("us", "UTC")},
-    )
-    about = {
-        REQUEST: [0],
-        USER: [user_id],
-        SEEDS: [list(seeds)],
-        EXCLUDE: [list(exclude)],
-        NOW: [now],
-        PLACEMENT: [placement],
-    }
-    shape = {name: REQUESTS[name] for name in about}
-    past = steps.select(pl.struct(ITEM, EVENT_NAME, TIME).implode().alias(HISTORY))
-    return pl.DataFrame(about, schema=shape).hstack(past).select(REQUESTS.keys())
+VISIT_PRODUCTS = 5
+"""So many of the products looked at last steer it."""
+LOOKS = np.isin([*EVENT_NAMES, ""], ("view_item", "add_to_cart", "like"))
+SPARE = 50
+"""Products beyond a page that are proposed, so that policies have something to choose from."""
 
 
 def compose(
-    asked: pl.DataFrame,
+    asked: Asked,
     placement: Placement,
     recommenders: Mapping[str, Recommender],
-    fusion: Fusion | None,
+    fusion: Fusion,
     policies: Sequence[Policy],
     catalogue: Catalogue,
     k: int,
-) -> pl.DataFrame:
+) -> Picks:
     """Answer one request with a page.
 
     Args:
-        asked: One row of `schema.REQUESTS`.
+        asked: One request.
         placement: Which recommenders to ask, and whether the ranker orders.
         recommenders: All that are trained, by name.
-        fusion: The trained ranker with its recommenders; None where there is none.
+        fusion: The trained ranker with its recommenders.
         policies: What may be shown, applied in order.
         catalogue: The products as they are now.
         k: How many products at most.
 
     Returns:
-        `schema.RESULTS` rows, best first, rank from 1.
+        The page, best first.
     """
-    want = k + 50 + len(asked[EXCLUDE][0])
+    want = k + SPARE + len(asked.item_X)
     lists = []
-    if placement.ranker and fusion is not None and _bought(asked):
+    if placement.ranker and (asked.event_H == PURCHASE).any():
         lists.append(fusion.rank(asked, want))
-    lists += [
-        recommenders[name].recommend(asked, want)
-        for name in placement.sources
-        if name in recommenders and (not lists or lists[0].height < want)
-    ]
-    page = _in_turn(lists)
+    for name in placement.sources:
+        if name in recommenders and not (lists and len(lists[0]) >= want):
+            lists.append(recommenders[name].propose(asked, want))
+    page = _in_turn(lists, asked)
     seen = _looked_at(asked)
-    if placement.ranker and seen and "item_knn" in recommenders:
-        near = asked.with_columns(pl.Series(SEEDS, [seen], dtype=pl.List(pl.String)))
+    if placement.ranker and len(seen) and "item_knn" in recommenders:
+        near = replace(
+            asked,
+            owner_S=np.zeros(len(seen), np.int64),
+            item_S=seen,
+            seeded_B=np.ones(1, np.bool_),
+            _memo={},
+        )
         beside = recommenders.get("content", recommenders["item_knn"])
-        visit = [part.recommend(near, k) for part in (recommenders["item_knn"], beside)]
-        page = _weave(page, _in_turn(visit))
+        visit = [part.propose(near, k) for part in (recommenders["item_knn"], beside)]
+        page = _weave(page, _in_turn(visit, asked))
+    page = page.take(np.flatnonzero(~np.isin(page.item_E, asked.item_X)))
+    products = catalogue.aligned(page.ids.listed(page.item_E))
     for policy in policies:
-        page = policy.apply(page, asked, catalogue.rows(page[ITEM].to_list()))
-    return _numbered(page.head(k))
+        kept = policy.apply(page, asked, products)
+        page, products = page.take(kept), products[kept]
+    return page.take(np.arange(min(k, len(page))))
 
 
-def _in_turn(lists: Sequence[pl.DataFrame]) -> pl.DataFrame:
+def _in_turn(lists: Sequence[Picks], asked: Asked) -> Picks:
     """Append lists, keeping each product where it comes first."""
-    if not lists:
-        return pl.DataFrame(schema=dict(RESULTS))
-    return _numbered(pl.concat(lists).unique(ITEM, keep="first", maintain_order=True))
+    return _once(Picks.joined(lists, asked.ids))
 
 
-def _weave(page: pl.DataFrame, visit: pl.DataFrame) -> pl.DataFrame:
+def _once(page: Picks) -> Picks:
+    return page.take(np.sort(np.unique(page.item_E, return_index=True)[1]))
+
+
+def _weave(page: Picks, visit: Picks) -> Picks:
     """Give one place in `VISIT_EVERY` to the products near what was just looked at."""
-    both = pl.concat(
-        [
-            page.with_columns(place=pl.col(RANK).cast(pl.Float64)),
-            visit.with_columns(place=pl.col(RANK) * float(VISIT_EVERY) - 0.5),
-        ]
-    )
-    woven = both.sort("place", maintain_order=True).unique(ITEM, keep="first", maintain_order=True)
-    return _numbered(woven.drop("place"))
+    place = np.concatenate([page.place_E + 1.0, (visit.place_E + 1.0) * VISIT_EVERY - 0.5])
+    both = Picks.joined([page, visit], page.ids)
+    return _once(both.take(np.argsort(place, kind="stable")))
 
 
-def _numbered(page: pl.DataFrame) -> pl.DataFrame:
-    return conform(page.with_columns(pl.int_range(1, pl.len() + 1).alias(RANK)), RESULTS)
-
-
-def _bought(asked: pl.DataFrame) -> bool:
-    return bool((asked[HISTORY][0].struct.field(EVENT_NAME) == "purchase").any())
-
-
-def _looked_at(asked: pl.DataFrame) -> list[str]:
+def _looked_at(asked: Asked) -> Rows:
     """Return the products of this visit that were looked at or put in the cart, newest first."""
-    steps = asked[HISTORY][0].struct.unnest()
-    recent = steps.filter(
-        (pl.col(TIME) >= asked[NOW][0] - VISIT)
-        & pl.col(EVENT_NAME).is_in(("view_item", "add_to_cart", "like"))
-    )
-    return list(dict.fromkeys(recent[ITEM].to_list()[::-1]))[:5]
+    since_us = asked.now_us_B[0] - VISIT.total_seconds() * 1e6
+    looked: Rows = asked.item_H[LOOKS[asked.event_H] & (asked.time_us_H >= since_us)][::-1]
+    newest: Rows = looked[np.sort(np.unique(looked, return_index=True)[1])]
+    return newest[:VISIT_PRODUCTS]

@@ -15,17 +15,18 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
 
+import numpy as np
 import polars as pl
 
 from shopkeeper.engine import settings
 from shopkeeper.engine.answers import Answer, Receipt, Result
 from shopkeeper.engine.catalogue import product_row, shown
 from shopkeeper.engine.live import Live
-from shopkeeper.engine.page import compose, request
 from shopkeeper.errors import BadRequest, NotFitted, NotFound, ShopkeeperError, unknown
 from shopkeeper.explain.sentences import reasons
+from shopkeeper.features import PURCHASE
 from shopkeeper.operations.bundles import Bundles
-from shopkeeper.schema import EXCLUDE, ITEM, PRODUCT_ID, PRODUCTS, RANK, SCORE, SOURCE
+from shopkeeper.schema import ITEM, PRODUCT_ID, PRODUCTS, RANK, SCORE, SOURCE
 from shopkeeper.streaming.events import normalise
 
 _log = logging.getLogger(__name__)
@@ -215,29 +216,14 @@ class Shop:
         live = self.live
         for item in items or ():
             live.catalogue.get(item)
-        history = live.state.history(user_id, visitor_id)
-        hidden = {*(exclude or ()), *(items or ())}
-        asked = request(
-            placement,
-            history[-self.config.train.history_max :],
-            live.clock.now(),
-            user_id=user_id,
-            seeds=list(items or ()),
-            exclude=sorted(hidden),
-        )
+        steps = live.state.steps(user_id, visitor_id)
+        steps = steps.take(np.s_[-self.config.train.history_max :])
         with live.lock:
-            page = compose(
-                asked,
-                place,
-                live.recommenders,
-                live.fusion,
-                [live.policies[name] for name in place.policies],
-                live.catalogue,
-                size,
-            )
-        bought = {item for item, name, _ in history if name == "purchase"}
-        page = page.filter(~pl.col(ITEM).is_in(asked[EXCLUDE][0]))
-        sentences = reasons(page, live.titles(page), bought)
+            asked = live.asked(steps, items or (), [*(exclude or ()), *(items or ())])
+            picks = live.recommend(place, asked, size)
+        bought = asked.ids.listed(asked.item_H[asked.event_H == PURCHASE])
+        page = picks.table()
+        sentences = reasons(page, live.titles(page), set(bought))
         return self._answer(page, sentences, page.height, began)
 
     def product(self, item_id: str) -> dict[str, Any]:

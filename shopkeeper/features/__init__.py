@@ -5,60 +5,46 @@ same call serves training and the live request, so both see the same numbers.
 """
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
 
 import numpy as np
-import polars as pl
-from numpy.typing import NDArray
 
+from shopkeeper.arrays import DAY_US, Asked, Floats, Rows
 from shopkeeper.contracts import Moment
-from shopkeeper.schema import EVENT_NAME, HISTORY, ITEM, NOW, REQUEST, TIME
+from shopkeeper.schema import EVENT_NAMES
 
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-DAY_US = 86_400e6
+PURCHASE = EVENT_NAMES.index("purchase")
 
 
-def moment(
-    requests: pl.DataFrame,
-    candidates: pl.DataFrame,
-    rows: Mapping[str, int],
-    scores: Mapping[str, NDArray[np.float32]],
-) -> Moment:
-    """Flatten requests and candidates.
+def moment(asked: Asked, owner_N: Rows, item_N: Rows, scores: Mapping[str, Floats]) -> Moment:
+    """Join requests and candidates.
 
     Args:
-        requests: `schema.REQUESTS`, numbered from 0 in order.
-        candidates: `request`, `item_id`, sorted by request; every product is in `rows`.
-        rows: The row of each product in the catalogue.
-        scores: One array per recommender, each as long as `candidates`.
+        asked: The requests, numbering products by the catalogue.
+        owner_N: The request of each candidate, ascending.
+        item_N: Its product; all are known.
+        scores: One array per recommender, [N].
 
     Returns:
-        The arrays; purchases of products outside the catalogue are left out.
+        The arrays; of the past only purchases, a product once a basket.
     """
-    now_B = requests[NOW].dt.timestamp("us").to_numpy() / DAY_US
-    history = (
-        requests.select(REQUEST, HISTORY)
-        .explode(HISTORY, empty_as_null=False)
-        .unnest(HISTORY)
-        .filter(pl.col(EVENT_NAME) == "purchase")
-        .unique([REQUEST, TIME, ITEM], maintain_order=True)
-        .sort(REQUEST, TIME, maintain_order=True)
+    bought = np.flatnonzero(asked.event_H == PURCHASE)
+    owner_H, item_H = asked.owner_H[bought], asked.item_H[bought]
+    time_H = asked.time_us_H[bought]
+    order = np.lexsort((item_H, time_H, owner_H))
+    owner_H, item_H, time_H = owner_H[order], item_H[order], time_H[order]
+    fresh = np.ones(len(order), np.bool_)
+    fresh[1:] = (
+        (owner_H[1:] != owner_H[:-1]) | (time_H[1:] != time_H[:-1]) | (item_H[1:] != item_H[:-1])
     )
-    item_H = _rows(history[ITEM], rows)
-    known = item_H >= 0
-    owner_H = history[REQUEST].to_numpy().astype(np.int64)[known]
-    day_H = history[TIME].dt.timestamp("us").to_numpy()[known] / DAY_US
+    owner_H, item_H, time_H = owner_H[fresh], item_H[fresh], time_H[fresh]
+    age_us = asked.now_us_B[owner_H].astype(np.float64) - time_H
     return Moment(
-        size=len(rows),
-        now_B=now_B,
+        size=len(asked.ids),
+        now_B=asked.now_us_B / DAY_US,
         owner_H=owner_H,
-        item_H=item_H[known],
-        age_H=np.maximum(now_B[owner_H] - day_H, 0.0),
-        owner_N=candidates[REQUEST].to_numpy().astype(np.int64),
-        item_N=_rows(candidates[ITEM], rows),
+        item_H=item_H,
+        age_H=np.maximum(age_us / DAY_US, 0.0),
+        owner_N=owner_N,
+        item_N=item_N,
         scores=scores,
     )
-
-
-def _rows(items: pl.Series, rows: Mapping[str, int]) -> NDArray[np.int64]:
-    return np.fromiter((rows.get(item, -1) for item in items.to_list()), np.int64, len(items))

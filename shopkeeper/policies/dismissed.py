@@ -2,13 +2,16 @@
 
 from dataclasses import dataclass
 
+import numpy as np
 import polars as pl
 
-from shopkeeper.policies._page import numbered
-from shopkeeper.schema import EVENT_NAME, EXCLUDE, HISTORY, ITEM, NOW, REQUEST, TIME
+from shopkeeper.arrays import Asked, Picks, Rows
+from shopkeeper.schema import EVENT_NAMES
 
 TAKEN_BACK_BY = ("like", "add_to_cart", "purchase")
 """Events after which a product that was dismissed may be shown again."""
+DISMISS = EVENT_NAMES.index("dismiss")
+TELLING = np.isin([*EVENT_NAMES, ""], ("dismiss", *TAKEN_BACK_BY))
 
 
 class Dismissed:
@@ -28,20 +31,14 @@ class Dismissed:
     def __init__(self, config: Config) -> None:
         self.config = config
 
-    def apply(
-        self,
-        page: pl.DataFrame,
-        requests: pl.DataFrame,
-        products: pl.DataFrame,  # noqa: ARG002
-    ) -> pl.DataFrame:
-        """Return `page` without products that its request excludes or its shopper dismissed."""
-        excluded = requests.select(REQUEST, pl.col(EXCLUDE).alias(ITEM)).explode(ITEM)
-        events = requests.select(REQUEST, NOW, HISTORY).explode(HISTORY).unnest(HISTORY)
-        fresh = pl.col(NOW) - pl.col(TIME) <= pl.duration(days=self.config.days)
-        if page.is_empty():
-            return page
-        told = events.filter(pl.col(EVENT_NAME).is_in(("dismiss", *TAKEN_BACK_BY)) & fresh)
-        last = told.sort(TIME, maintain_order=True).unique([REQUEST, ITEM], keep="last")
-        dismissed = last.filter(pl.col(EVENT_NAME) == "dismiss").select(REQUEST, ITEM)
-        unwanted = pl.concat([excluded, dismissed])
-        return numbered(page.join(unwanted, on=[REQUEST, ITEM], how="anti", maintain_order="left"))
+    def apply(self, page: Picks, asked: Asked, products: pl.DataFrame) -> Rows:  # noqa: ARG002
+        """Keep products that their request does not exclude and their shopper did not dismiss."""
+        num_items = len(asked.ids)
+        told = TELLING[asked.event_H] & (asked.age_days_H <= self.config.days)
+        pair_H = asked.owner_H[told] * num_items + asked.item_H[told]
+        # The last word counts: events are oldest first, so the first one from the end.
+        last, at = np.unique(pair_H[::-1], return_index=True)
+        dismissed = last[asked.event_H[told][::-1][at] == DISMISS]
+        excluded = asked.owner_X * num_items + asked.item_X
+        unwanted = np.concatenate([excluded, dismissed])
+        return np.flatnonzero(~np.isin(page.owner_E * num_items + page.item_E, unwanted))

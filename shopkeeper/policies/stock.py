@@ -2,10 +2,11 @@
 
 from dataclasses import dataclass
 
+import numpy as np
 import polars as pl
 
-from shopkeeper.policies._page import numbered
-from shopkeeper.schema import ITEM, PRODUCT_ID
+from shopkeeper.arrays import Asked, Picks, Rows
+from shopkeeper.schema import PRODUCT_ID
 
 
 class Stock:
@@ -27,13 +28,7 @@ class Stock:
     def __init__(self, config: Config) -> None:
         self.config = config
 
-    def apply(
-        self,
-        page: pl.DataFrame,
-        requests: pl.DataFrame,  # noqa: ARG002
-        products: pl.DataFrame,
-    ) -> pl.DataFrame:
-        """Return `page` without products that are unknown or cannot be sold."""
-        said = pl.col("availability").is_in(list(self.config.sellable))
-        sellable = products.filter(said.fill_null(self.config.unsaid))
-        return numbered(page.filter(pl.col(ITEM).is_in(sellable[PRODUCT_ID].to_list())))
+    def apply(self, page: Picks, asked: Asked, products: pl.DataFrame) -> Rows:  # noqa: ARG002
+        """Keep products that are known and can be sold."""
+        said = products["availability"].is_in(self.config.sellable).fill_null(self.config.unsaid)
+        return np.flatnonzero((said & products[PRODUCT_ID].is_not_null()).to_numpy())

@@ -1,11 +1,14 @@
 """A page that is not all of one kind: so many variants of a product, so many of a category."""
 
+from collections import Counter
 from dataclasses import dataclass
 
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
-from shopkeeper.policies._page import numbered
-from shopkeeper.schema import CATEGORY, ITEM, PRODUCT_ID, REQUEST
+from shopkeeper.arrays import Asked, Picks, Rows
+from shopkeeper.schema import CATEGORY
 
 GROUP = "item_group_id"
 
@@ -30,25 +33,27 @@ class Variety:
     def __init__(self, config: Config) -> None:
         self.config = config
 
-    def apply(
-        self,
-        page: pl.DataFrame,
-        requests: pl.DataFrame,  # noqa: ARG002
-        products: pl.DataFrame,
-    ) -> pl.DataFrame:
-        """Return `page` with the best of each kind; products without a kind stay."""
+    def apply(self, page: Picks, asked: Asked, products: pl.DataFrame) -> Rows:  # noqa: ARG002
+        """Keep the best of each kind; products without a kind stay."""
+        kept = np.ones(len(page), np.bool_)
         for column, most in (
             (GROUP, self.config.per_group_max),
             (CATEGORY, self.config.per_category_max),
         ):
             if most:
-                page = _at_most(page, products, column, most)
-        return numbered(page)
+                kept[kept] = _first(page.owner_E[kept], products[column].to_list(), kept, most)
+        return np.flatnonzero(kept)
 
 
-def _at_most(page: pl.DataFrame, products: pl.DataFrame, column: str, most: int) -> pl.DataFrame:
-    kinds = products.unique(PRODUCT_ID, keep="first", maintain_order=True)
-    kinds = kinds.select(pl.col(PRODUCT_ID).alias(ITEM), pl.col(column).alias("kind"))
-    known = page.join(kinds, on=ITEM, how="left", maintain_order="left")
-    before = pl.int_range(pl.len()).over(REQUEST, "kind")
-    return known.filter(pl.col("kind").is_null() | (before < most)).drop("kind")
+def _first(
+    owner: Rows, kinds: list[str | None], kept: NDArray[np.bool_], most: int
+) -> NDArray[np.bool_]:
+    """Say which of the kept rows are among the first `most` of their request and kind."""
+    seen: Counter[tuple[int, str]] = Counter()
+    first = np.ones(len(owner), np.bool_)
+    mine = [kinds[at] for at in np.flatnonzero(kept)]
+    for place, (request, kind) in enumerate(zip(owner.tolist(), mine, strict=True)):
+        if kind is not None:
+            seen[request, kind] += 1
+            first[place] = seen[request, kind] <= most
+    return first

@@ -11,8 +11,18 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from shopkeeper.recommenders._requests import DAY_US, Floats, Ids, Rows, event_weights
-from shopkeeper.schema import EVENT_NAME, ITEM, LEARN, PRODUCT_ID, TIME, TRANSACTION, USER, check
+from shopkeeper.arrays import DAY_US, Floats, Ids, Rows, event_codes
+from shopkeeper.schema import (
+    EVENT_NAME,
+    EVENT_NAMES,
+    ITEM,
+    LEARN,
+    PRODUCT_ID,
+    TIME,
+    TRANSACTION,
+    USER,
+    check,
+)
 
 BLOCK_ROWS = 512
 """Products whose co-occurrences are held at once."""
@@ -79,7 +89,8 @@ class Learned:
         kept = kept.select(USER, "row", EVENT_NAME, TIME, *basket)
         self.events = kept.sort(TIME, USER, "row", EVENT_NAME, *basket)
         self.item: Rows = self.events["row"].to_numpy()
-        self.weight: Floats = event_weights(self.events[EVENT_NAME], weights)
+        table = np.array([weights.get(name, 0.0) for name in EVENT_NAMES] + [0.0], np.float32)
+        self.weight: Floats = table[event_codes(self.events[EVENT_NAME])]
         time_us = self.events[TIME].to_physical().to_numpy()
         last_us = time_us[-1] if len(time_us) else 0
         self.age_days: Floats = ((last_us - time_us) / DAY_US).astype(np.float32)

@@ -9,7 +9,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from shopkeeper.recommenders._requests import Flat, Floats, Ids, Rows, best
+from shopkeeper.arrays import Floats, Ids, Rows
+from shopkeeper.recommenders._evidence import Flat, best
 from shopkeeper.schema import CATEGORY, ITEM, PRODUCT_ID, VECTOR
 
 GROUP = "item_group_id"

@@ -4,28 +4,55 @@ The score of a product is the sum, over what speaks for the shopper's taste, of 
 the table's weight; `because` is the greatest part of that sum. Knows not where weights come from.
 """
 
+from abc import abstractmethod
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Self
 
 import numpy as np
-import polars as pl
 from numpy.typing import NDArray
 
-from shopkeeper.recommenders._requests import (
-    CELLS_MAX,
-    Flat,
-    Floats,
-    Ids,
-    Rows,
-    best,
-    listed,
-    places,
-    results,
-)
-from shopkeeper.schema import EXCLUDE, SEEDS
+from shopkeeper.arrays import NONE, Asked, Floats, Ids, Picks, Rows
+from shopkeeper.recommenders._base import Base
+from shopkeeper.recommenders._evidence import CELLS_MAX, Flat, best
 
 PARTS_MAX = 1_000_000
 """Products of weights held at once."""
+
+
+class ByNeighbours(Base):
+    """A recommender whose `fit` makes a table of neighbours and whose `_evidence` reads it."""
+
+    _table: "Neighbours | None" = None
+
+    @abstractmethod
+    def _evidence(self, asked: Asked) -> Flat:
+        """Return what speaks for each request, sorted by request, each product once."""
+
+    def propose(self, asked: Asked, k: int) -> Picks:
+        """Return neighbours of what speaks for each request; see the contract.
+
+        `because` is the seed, or the product of the history, that weighed most.
+        """
+        asked = asked.within(self.ids)
+        found, because = self._known(self._table).best(asked, self._evidence(asked), k)
+        return self.picks(asked, found, k, because)
+
+    def judge(self, asked: Asked, owner_N: Rows, item_N: Rows) -> Floats:
+        """Return the score of each product, NaN where nothing speaks for it, [N]."""
+        item_N = asked.ids.within(self.ids, item_N)
+        asked = asked.within(self.ids)
+        return self._known(self._table).judge(asked, self._evidence(asked), owner_N, item_N)
+
+    def save(self, folder: Path) -> None:
+        """Write products and neighbours into `folder`."""
+        self.ids.save(folder)
+        self._known(self._table).save(folder)
+
+    def restore(self, folder: Path) -> Self:
+        """Read what `save` wrote."""
+        self._ids, self._table = Ids.load(folder), Neighbours.load(folder)
+        return self
 
 
 class Neighbours:
@@ -73,57 +100,51 @@ class Neighbours:
         names = ("start", "target", "weight")
         return cls(*(np.load(folder / f"{name}.npy", allow_pickle=False) for name in names))
 
-    def recommend(
-        self, requests: pl.DataFrame, evidence: Flat, ids: Ids, source: str, k: int
-    ) -> pl.DataFrame:
-        """Answer requests; neither excluded products nor seeds are among the answers.
+    def best(self, asked: Asked, evidence: Flat, k: int) -> tuple[tuple[Rows, Rows, Floats], Rows]:
+        """Find the best products; neither excluded products nor seeds are among them.
 
         Args:
-            requests: `schema.REQUESTS`.
+            asked: The requests.
             evidence: What speaks for each request, sorted by request, each product once.
-            ids: The known products, N.
-            source: Name of the recommender.
-            k: Rows per request, from 1.
+            k: Products per request, from 1.
 
         Returns:
-            `schema.RESULTS`; `because` is what weighed most.
+            Request, product and score, and the product that weighed most, each [E].
         """
-        banned = [listed(requests, column, ids) for column in (EXCLUDE, SEEDS)]
-        ban_request, ban_item = (np.concatenate(both) for both in zip(*banned, strict=True))
-        found = []
-        for begin, end, rows in _slices(evidence, self.start, len(ids), requests.height):
-            key, part, scores = self._scores(rows, begin, end, len(ids))
+        ban_request = np.concatenate([asked.owner_X, asked.owner_S])
+        ban_item = np.concatenate([asked.item_X, asked.item_S])
+        num_items = len(asked.ids)
+        found = [(NONE, NONE, np.empty(0, np.float32), NONE)]
+        for begin, end, rows in _slices(evidence, self.start, num_items, asked.size):
+            key, part, scores = self._scores(rows, begin, end, num_items)
             inside = (ban_request >= begin) & (ban_request < end)
             scores[ban_request[inside] - begin, ban_item[inside]] = 0
             at, item, score = best(scores, k, floor=0)
-            because = _greatest(at * len(ids) + item, key, part, rows.item, scores.size)
-            found.append((at + begin, item, score, because))
-        none = (np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0), np.empty(0, np.int64))
+            because = _greatest(at * num_items + item, key, part, rows.item, scores.size)
+            found.append((at + begin, item, score.astype(np.float32), because))
         request, item, score, because = (
-            np.concatenate(column) for column in zip(none, *found, strict=True)
+            np.concatenate(column) for column in zip(*found, strict=True)
         )
-        return results(requests, ids, source, (request, item, score), k, because)
+        return (request, item, score), because
 
-    def score(
-        self, requests: pl.DataFrame, evidence: Flat, ids: Ids, candidates: pl.DataFrame
-    ) -> Floats:
-        """Score given candidates.
+    def judge(self, asked: Asked, evidence: Flat, owner_N: Rows, item_N: Rows) -> Floats:
+        """Score given products.
 
         Args:
-            requests: `schema.REQUESTS`.
+            asked: The requests.
             evidence: What speaks for each request, sorted by request, each product once.
-            ids: The known products.
-            candidates: Rows of `request` and `item_id`.
+            owner_N: For which request, ascending.
+            item_N: The product, -1 for an unknown one.
 
         Returns:
-            One score per candidate, NaN where nothing speaks for it, [N].
+            One score per product, NaN where nothing speaks for it, [N].
         """
-        place, item, is_known = places(requests, candidates, ids)
-        found = np.full(len(place), np.nan, np.float32)
-        for begin, end, rows in _slices(evidence, self.start, len(ids), requests.height):
-            scores = self._scores(rows, begin, end, len(ids))[2]
-            asked = np.flatnonzero(is_known & (place >= begin) & (place < end))
-            found[asked] = scores[place[asked] - begin, item[asked]]
+        num_items = len(asked.ids)
+        found = np.full(len(owner_N), np.nan, np.float32)
+        for begin, end, rows in _slices(evidence, self.start, num_items, asked.size):
+            scores = self._scores(rows, begin, end, num_items)[2]
+            mine = np.flatnonzero((item_N >= 0) & (owner_N >= begin) & (owner_N < end))
+            found[mine] = scores[owner_N[mine] - begin, item_N[mine]]
         found[found == 0] = np.nan
         return found
 
@@ -135,7 +156,7 @@ class Neighbours:
         sizes = self.start[rows.item + 1] - low
         source = np.repeat(np.arange(len(sizes)), sizes)
         at = np.arange(len(source)) + (low - np.cumsum(sizes) + sizes)[source]
-        cell = ((rows.request - begin) * num_items)[source] + self.target[at]
+        cell = (rows.request * num_items)[source] + self.target[at]
         part = self.weight[at] * rows.weight[source]
         total = np.bincount(cell, weights=part, minlength=(end - begin) * num_items)
         # As exact as the answers, so that ties are ties everywhere.
@@ -159,16 +180,10 @@ def _slices(
         end = max(begin + 1, int(np.searchsorted(cost, spent + 1.0, side="right")))
         low, high = np.searchsorted(evidence.request, (begin, end))
         if high > low:
-            some = slice(low, high)
             yield (
                 begin,
                 end,
-                Flat(
-                    evidence.request[some],
-                    evidence.item[some],
-                    evidence.weight[some],
-                    evidence.age_days[some],
-                ),
+                evidence.between(begin, end),
             )
         begin = end
 

@@ -6,12 +6,13 @@ Knows nothing of a shopper's history: the seeds of the request are all it looks 
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Self
 
 import numpy as np
 import polars as pl
 
+from shopkeeper.arrays import Asked, Floats, Rows
+from shopkeeper.recommenders._evidence import Flat, seeds
 from shopkeeper.recommenders._learning import (
     Learned,
     catalogue,
@@ -19,21 +20,10 @@ from shopkeeper.recommenders._learning import (
     strongest,
     together,
 )
-from shopkeeper.recommenders._neighbours import Neighbours
-from shopkeeper.recommenders._requests import (
-    Flat,
-    Floats,
-    Ids,
-    Rows,
-    at_least_one,
-    known,
-    listed,
-    merged,
-)
-from shopkeeper.schema import SEEDS
+from shopkeeper.recommenders._neighbours import ByNeighbours, Neighbours
 
 
-class BoughtTogether:
+class BoughtTogether(ByNeighbours):
     """Recommends complements of a request's seeds; `because` is the seed."""
 
     @dataclass(frozen=True, kw_only=True)
@@ -54,8 +44,6 @@ class BoughtTogether:
 
     def __init__(self, config: Config) -> None:
         self.config = config
-        self._ids: Ids | None = None
-        self._table: Neighbours | None = None
 
     def fit(self, events: pl.DataFrame, products: pl.DataFrame | None = None) -> Self:
         """Learn from the purchases of `schema.LEARN` rows in any order. Forgets what was before.
@@ -84,29 +72,5 @@ class BoughtTogether:
             above = surprise > 0
             yield row, other[above], surprise[above].astype(np.float32)
 
-    def recommend(self, requests: pl.DataFrame, k: int) -> pl.DataFrame:
-        """Answer `schema.REQUESTS` with up to k `schema.RESULTS` each, none without seeds."""
-        at_least_one(k)
-        ids, table = known(self, self._ids), known(self, self._table)
-        return table.recommend(requests, _seeds(requests, ids), ids, "bought_together", k)
-
-    def score(self, requests: pl.DataFrame, candidates: pl.DataFrame) -> Floats:
-        """Return the score of each candidate (`request`, `item_id`), NaN for no complement, [N]."""
-        ids, table = known(self, self._ids), known(self, self._table)
-        return table.score(requests, _seeds(requests, ids), ids, candidates)
-
-    def save(self, folder: Path) -> None:
-        """Write products and complements into `folder`."""
-        known(self, self._ids).save(folder)
-        known(self, self._table).save(folder)
-
-    def restore(self, folder: Path) -> Self:
-        """Read what `save` wrote."""
-        self._ids, self._table = Ids.load(folder), Neighbours.load(folder)
-        return self
-
-
-def _seeds(requests: pl.DataFrame, ids: Ids) -> Flat:
-    request, item = listed(requests, SEEDS, ids)
-    ones, zeros = np.ones(len(item), np.float32), np.zeros(len(item), np.float32)
-    return merged(Flat(request, item, ones, zeros), len(ids))
+    def _evidence(self, asked: Asked) -> Flat:
+        return seeds(asked)

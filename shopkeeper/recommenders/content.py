@@ -11,6 +11,9 @@ from typing import Self
 import numpy as np
 import polars as pl
 
+from shopkeeper.arrays import NONE, Asked, Floats, Ids, Picks, Rows
+from shopkeeper.recommenders._base import Base
+from shopkeeper.recommenders._evidence import Flat, chunks, evidence
 from shopkeeper.recommenders._learning import (
     Learned,
     catalogue,
@@ -19,22 +22,9 @@ from shopkeeper.recommenders._learning import (
     weights_of,
 )
 from shopkeeper.recommenders._likeness import Likeness, one_per_group
-from shopkeeper.recommenders._requests import (
-    Flat,
-    Floats,
-    Ids,
-    at_least_one,
-    chunks,
-    evidence,
-    known,
-    listed,
-    places,
-    results,
-)
-from shopkeeper.schema import EXCLUDE, SEEDS
 
 
-class Content:
+class Content(Base):
     """Recommends what a product is like; `because` is the seed, or the product of the history."""
 
     @dataclass(frozen=True, kw_only=True)
@@ -59,7 +49,6 @@ class Content:
 
     def __init__(self, config: Config) -> None:
         self.config = config
-        self._ids: Ids | None = None
         self._likeness: Likeness | None = None
 
     def fit(self, events: pl.DataFrame, products: pl.DataFrame | None = None) -> Self:
@@ -76,60 +65,53 @@ class Content:
         self._ids = ids
         return self
 
-    def recommend(self, requests: pl.DataFrame, k: int) -> pl.DataFrame:
-        """Answer `schema.REQUESTS` with up to k `schema.RESULTS` each, none without evidence.
+    def propose(self, asked: Asked, k: int) -> Picks:
+        """Return what is most like the evidence, nothing without; see the contract.
 
         Seeds are not shown again, and of products with one `item_group_id` only the best is.
         """
-        at_least_one(k)
-        ids, likeness = known(self, self._ids), known(self, self._likeness)
-        banned = [listed(requests, column, ids) for column in (EXCLUDE, SEEDS)]
-        ban_request, ban_item = (np.concatenate(both) for both in zip(*banned, strict=True))
-        rows = self._evidence(requests, ids)
-        found = []
-        for begin, end in chunks(requests, len(ids)):
-            some = _between(rows, begin, end)
+        ids, likeness = self.ids, self._known(self._likeness)
+        asked = asked.within(ids)
+        ban_request = np.concatenate([asked.owner_X, asked.owner_S])
+        ban_item = np.concatenate([asked.item_X, asked.item_S])
+        rows = self._evidence(asked)
+        found = [(NONE, NONE, np.empty(0, np.float32), NONE)]
+        for begin, end in chunks(asked.size, len(ids)):
+            some = rows.between(begin, end)
             scores = likeness.scores(some, end - begin)
             inside = (ban_request >= begin) & (ban_request < end)
             scores[ban_request[inside] - begin, ban_item[inside]] = -np.inf
             at, item, score = one_per_group(scores, likeness.group, k)
             because = likeness.because(some, (at, item))
-            found.append((at + begin, item, score, because))
-        none = (np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0), np.empty(0, np.int64))
+            found.append((at + begin, item, score.astype(np.float32), because))
         request, item, score, because = (
-            np.concatenate(column) for column in zip(none, *found, strict=True)
+            np.concatenate(column) for column in zip(*found, strict=True)
         )
-        return results(requests, ids, "content", (request, item, score), k, because)
+        return self.picks(asked, (request, item, score), k, because)
 
-    def score(self, requests: pl.DataFrame, candidates: pl.DataFrame) -> Floats:
-        """Return the score of each candidate (`request`, `item_id`), NaN without a vector, [N]."""
-        ids, likeness = known(self, self._ids), known(self, self._likeness)
-        place, item, is_known = places(requests, candidates, ids)
-        found = np.full(len(item), np.nan, np.float32)
-        rows = self._evidence(requests, ids)
-        for begin, end in chunks(requests, len(ids)):
-            scores = likeness.scores(_between(rows, begin, end), end - begin)
-            asked = np.flatnonzero(is_known & (place >= begin) & (place < end))
-            found[asked] = scores[place[asked] - begin, item[asked]]
+    def judge(self, asked: Asked, owner_N: Rows, item_N: Rows) -> Floats:
+        """Return the likeness of each product, NaN without a vector, [N]."""
+        ids, likeness = self.ids, self._known(self._likeness)
+        item_N = asked.ids.within(ids, item_N)
+        asked = asked.within(ids)
+        rows = self._evidence(asked)
+        found = np.full(len(item_N), np.nan, np.float32)
+        for begin, end in chunks(asked.size, len(ids)):
+            scores = likeness.scores(rows.between(begin, end), end - begin)
+            mine = np.flatnonzero((item_N >= 0) & (owner_N >= begin) & (owner_N < end))
+            found[mine] = scores[owner_N[mine] - begin, item_N[mine]]
         return np.where(np.isfinite(found), found, np.float32(np.nan))
 
     def save(self, folder: Path) -> None:
         """Write products and vectors into `folder`."""
-        known(self, self._ids).save(folder)
-        known(self, self._likeness).save(folder)
+        self.ids.save(folder)
+        self._known(self._likeness).save(folder)
 
     def restore(self, folder: Path) -> Self:
         """Read what `save` wrote."""
         self._ids, self._likeness = Ids.load(folder), Likeness.load(folder)
         return self
 
-    def _evidence(self, requests: pl.DataFrame, ids: Ids) -> Flat:
+    def _evidence(self, asked: Asked) -> Flat:
         config = self.config
-        return evidence(
-            requests, ids, weights_of(config), config.half_life_days, config.history_max
-        )
-
-
-def _between(rows: Flat, begin: int, end: int) -> Flat:
-    some = slice(*np.searchsorted(rows.request, (begin, end)))
-    return Flat(rows.request[some] - begin, rows.item[some], rows.weight[some], rows.age_days[some])
+        return evidence(asked, weights_of(config), config.half_life_days, config.history_max)

@@ -6,12 +6,13 @@ part, and the weights greatest in size are kept. Knows nothing of what a product
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Self
 
 import numpy as np
 import polars as pl
 
+from shopkeeper.arrays import Asked, Floats, Rows
+from shopkeeper.recommenders._evidence import Flat, evidence
 from shopkeeper.recommenders._learning import (
     Learned,
     catalogue,
@@ -20,22 +21,13 @@ from shopkeeper.recommenders._learning import (
     together,
     weights_of,
 )
-from shopkeeper.recommenders._neighbours import Neighbours
-from shopkeeper.recommenders._requests import (
-    Flat,
-    Floats,
-    Ids,
-    Rows,
-    at_least_one,
-    evidence,
-    known,
-)
+from shopkeeper.recommenders._neighbours import ByNeighbours, Neighbours
 
 BLOCK_ROWS = 1024
 """Products whose weights are held at once."""
 
 
-class Ease:
+class Ease(ByNeighbours):
     """Recommends what the whole of a request's history, or its seeds, predicts."""
 
     @dataclass(frozen=True, kw_only=True)
@@ -69,8 +61,6 @@ class Ease:
 
     def __init__(self, config: Config) -> None:
         self.config = config
-        self._ids: Ids | None = None
-        self._table: Neighbours | None = None
 
     def fit(self, events: pl.DataFrame, products: pl.DataFrame | None = None) -> Self:
         """Learn from `schema.LEARN` rows in any order. A second call forgets the first."""
@@ -139,35 +129,8 @@ class Ease:
             line = np.concatenate([inverse_PP[row, :row], inverse_PP[row:, row]])
             yield row, -line / np.einsum("ii->i", inverse_PP)
 
-    def recommend(self, requests: pl.DataFrame, k: int) -> pl.DataFrame:
-        """Answer `schema.REQUESTS` with up to k `schema.RESULTS` each.
-
-        `because` is the seed, or the product of the history, that weighed most.
-        """
-        at_least_one(k)
-        ids, table = known(self, self._ids), known(self, self._table)
-        return table.recommend(requests, self._evidence(requests, ids), ids, "ease", k)
-
-    def score(self, requests: pl.DataFrame, candidates: pl.DataFrame) -> Floats:
-        """Return the score of each candidate (`request`, `item_id`), NaN where unlearned, [N]."""
-        ids, table = known(self, self._ids), known(self, self._table)
-        return table.score(requests, self._evidence(requests, ids), ids, candidates)
-
-    def _evidence(self, requests: pl.DataFrame, ids: Ids) -> Flat:
+    def _evidence(self, asked: Asked) -> Flat:
+        config = self.config
         return evidence(
-            requests,
-            ids,
-            weights_of(self.config),
-            self.config.history_half_life_days,
-            self.config.history_max,
+            asked, weights_of(config), config.history_half_life_days, config.history_max
         )
-
-    def save(self, folder: Path) -> None:
-        """Write products and weights into `folder`."""
-        known(self, self._ids).save(folder)
-        known(self, self._table).save(folder)
-
-    def restore(self, folder: Path) -> Self:
-        """Read what `save` wrote."""
-        self._ids, self._table = Ids.load(folder), Neighbours.load(folder)
-        return self

@@ -7,12 +7,13 @@ each one's values are divided by the root of their number. Knows nothing of what
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Self
 
 import numpy as np
 import polars as pl
 
+from shopkeeper.arrays import Asked, Floats, Rows
+from shopkeeper.recommenders._evidence import Flat, evidence, weightiest
 from shopkeeper.recommenders._learning import (
     Learned,
     catalogue,
@@ -21,20 +22,10 @@ from shopkeeper.recommenders._learning import (
     together,
     weights_of,
 )
-from shopkeeper.recommenders._neighbours import Neighbours
-from shopkeeper.recommenders._requests import (
-    Flat,
-    Floats,
-    Ids,
-    Rows,
-    at_least_one,
-    evidence,
-    known,
-    weightiest,
-)
+from shopkeeper.recommenders._neighbours import ByNeighbours, Neighbours
 
 
-class ItemKnn:
+class ItemKnn(ByNeighbours):
     """Recommends neighbours of a request's seeds, or else of its history."""
 
     @dataclass(frozen=True, kw_only=True)
@@ -78,8 +69,6 @@ class ItemKnn:
 
     def __init__(self, config: Config) -> None:
         self.config = config
-        self._ids: Ids | None = None
-        self._table: Neighbours | None = None
 
     def fit(self, events: pl.DataFrame, products: pl.DataFrame | None = None) -> Self:
         """Learn from `schema.LEARN` rows in any order. A second call forgets the first."""
@@ -109,35 +98,8 @@ class ItemKnn:
             other, shared = other[apart], shared[apart]
             yield row, other, shared / (length[row] * length[other] + self.config.shrinkage)
 
-    def recommend(self, requests: pl.DataFrame, k: int) -> pl.DataFrame:
-        """Answer `schema.REQUESTS` with up to k `schema.RESULTS` each.
-
-        `because` is the seed, or the product of the history, that weighed most.
-        """
-        at_least_one(k)
-        ids, table = known(self, self._ids), known(self, self._table)
-        return table.recommend(requests, self._evidence(requests, ids), ids, "item_knn", k)
-
-    def score(self, requests: pl.DataFrame, candidates: pl.DataFrame) -> Floats:
-        """Return the score of each candidate (`request`, `item_id`), NaN for no neighbour, [N]."""
-        ids, table = known(self, self._ids), known(self, self._table)
-        return table.score(requests, self._evidence(requests, ids), ids, candidates)
-
-    def _evidence(self, requests: pl.DataFrame, ids: Ids) -> Flat:
+    def _evidence(self, asked: Asked) -> Flat:
+        config = self.config
         return evidence(
-            requests,
-            ids,
-            weights_of(self.config),
-            self.config.history_half_life_days,
-            self.config.history_max,
+            asked, weights_of(config), config.history_half_life_days, config.history_max
         )
-
-    def save(self, folder: Path) -> None:
-        """Write products and neighbours into `folder`."""
-        known(self, self._ids).save(folder)
-        known(self, self._table).save(folder)
-
-    def restore(self, folder: Path) -> Self:
-        """Read what `save` wrote."""
-        self._ids, self._table = Ids.load(folder), Neighbours.load(folder)
-        return self

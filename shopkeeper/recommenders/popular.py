@@ -5,7 +5,6 @@ strongest of what they did. Knows nothing of shoppers: everyone gets the same li
 """
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Self
 
 import numpy as np
@@ -19,13 +18,12 @@ from shopkeeper.recommenders._learning import (
     weights_of,
 )
 from shopkeeper.recommenders._ranking import Ranking
-from shopkeeper.recommenders._requests import Floats, at_least_one, known
 
 OLDER = 1e-6
 """What an action before the window counts: enough to order products that nobody wants now."""
 
 
-class Popular:
+class Popular(Ranking):
     """Recommends what most shoppers want these days."""
 
     @dataclass(frozen=True, kw_only=True)
@@ -50,7 +48,6 @@ class Popular:
 
     def __init__(self, config: Config) -> None:
         self.config = config
-        self._ranking: Ranking | None = None
 
     def fit(self, events: pl.DataFrame, products: pl.DataFrame | None = None) -> Self:
         """Count who wanted what: `schema.LEARN` rows in any order. Forgets what was before."""
@@ -61,23 +58,4 @@ class Popular:
         _, item, value = strongest(learned.shoppers(), learned.item, value, len(ids))
         total = np.bincount(item, weights=value, minlength=len(ids))
         seen = np.bincount(item, minlength=len(ids)) > 0
-        self._ranking = Ranking(ids, np.where(seen, total, np.nan))
-        return self
-
-    def recommend(self, requests: pl.DataFrame, k: int) -> pl.DataFrame:
-        """Answer `schema.REQUESTS` with up to k `schema.RESULTS` each; needs no history."""
-        at_least_one(k)
-        return known(self, self._ranking).recommend(requests, "popular", k)
-
-    def score(self, requests: pl.DataFrame, candidates: pl.DataFrame) -> Floats:
-        """Return the score of each candidate (`request`, `item_id`), NaN for unwanted ones, [N]."""
-        return known(self, self._ranking).score(requests, candidates)
-
-    def save(self, folder: Path) -> None:
-        """Write the list into `folder`."""
-        known(self, self._ranking).save(folder)
-
-    def restore(self, folder: Path) -> Self:
-        """Read what `save` wrote."""
-        self._ranking = Ranking.load(folder)
-        return self
+        return self._rank(ids, np.where(seen, total, np.nan))

@@ -10,22 +10,13 @@ from typing import Self
 import numpy as np
 import polars as pl
 
+from shopkeeper.arrays import Asked, Floats, Ids, Picks, Rows
+from shopkeeper.recommenders._base import Base
+from shopkeeper.recommenders._evidence import Flat, decayed, history, merged
 from shopkeeper.recommenders._learning import catalogue, check_settings, weights_of
-from shopkeeper.recommenders._requests import (
-    Flat,
-    Floats,
-    Ids,
-    at_least_one,
-    decayed,
-    history,
-    known,
-    merged,
-    places,
-    results,
-)
 
 
-class Repeat:
+class Repeat(Base):
     """Recommends a shopper's own products; `because` is the product itself."""
 
     @dataclass(frozen=True, kw_only=True)
@@ -48,44 +39,41 @@ class Repeat:
 
     def __init__(self, config: Config) -> None:
         self.config = config
-        self._ids: Ids | None = None
 
     def fit(self, events: pl.DataFrame, products: pl.DataFrame | None = None) -> Self:
         """Take note of the known products: `schema.LEARN` rows in any order, the catalogue."""
         self._ids = catalogue(events, products)
         return self
 
-    def recommend(self, requests: pl.DataFrame, k: int) -> pl.DataFrame:
-        """Answer `schema.REQUESTS` with up to k `schema.RESULTS` each, from their histories."""
-        at_least_one(k)
-        ids = known(self, self._ids)
-        own = self._own(requests, ids)
-        scored = (own.request, own.item, own.weight)
-        return results(requests, ids, "repeat", scored, k, because=own.item)
+    def propose(self, asked: Asked, k: int) -> Picks:
+        """Return what each shopper bought, the most wanted first; see the contract."""
+        asked = asked.within(self.ids)
+        own = self._own(asked)
+        return self.picks(asked, (own.request, own.item, own.weight), k, because=own.item)
 
-    def score(self, requests: pl.DataFrame, candidates: pl.DataFrame) -> Floats:
-        """Return the score of each candidate (`request`, `item_id`), NaN if never bought, [N]."""
-        ids = known(self, self._ids)
-        own = self._own(requests, ids)
-        place, item, is_known = places(requests, candidates, ids)
-        found = np.full(len(item), np.nan, np.float32)
+    def judge(self, asked: Asked, owner_N: Rows, item_N: Rows) -> Floats:
+        """Return the score of each product, NaN if never bought, [N]."""
+        ids = self.ids
+        item_N = asked.ids.within(ids, item_N)
+        own = self._own(asked.within(ids))
+        found = np.full(len(item_N), np.nan, np.float32)
         if len(own.item):
             key = own.request * len(ids) + own.item
-            asked = place * len(ids) + item
-            at = np.minimum(np.searchsorted(key, asked), len(key) - 1)
-            hit = is_known & (key[at] == asked)
+            pair = owner_N * len(ids) + item_N
+            at = np.minimum(np.searchsorted(key, pair), len(key) - 1)
+            hit = (item_N >= 0) & (key[at] == pair)
             found[hit] = own.weight[at[hit]]
         return found
 
     def save(self, folder: Path) -> None:
         """Write the known products into `folder`."""
-        known(self, self._ids).save(folder)
+        self.ids.save(folder)
 
     def restore(self, folder: Path) -> Self:
         """Read what `save` wrote."""
         self._ids = Ids.load(folder)
         return self
 
-    def _own(self, requests: pl.DataFrame, ids: Ids) -> Flat:
-        rows = history(requests, ids, weights_of(self.config))
-        return merged(decayed(rows, self.config.half_life_days), len(ids))
+    def _own(self, asked: Asked) -> Flat:
+        rows = decayed(history(asked, weights_of(self.config)), self.config.half_life_days)
+        return asked.once(self, lambda: merged(rows, len(asked.ids)))

@@ -5,7 +5,6 @@ comparable whatever their size. Knows nothing of shoppers: everyone gets the sam
 """
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Self
 
 import numpy as np
@@ -20,10 +19,9 @@ from shopkeeper.recommenders._learning import (
     weights_of,
 )
 from shopkeeper.recommenders._ranking import Ranking
-from shopkeeper.recommenders._requests import Floats, at_least_one, known
 
 
-class Trending:
+class Trending(Ranking):
     """Recommends what is wanted more than before, where chance is an unlikely cause."""
 
     @dataclass(frozen=True, kw_only=True)
@@ -52,7 +50,6 @@ class Trending:
 
     def __init__(self, config: Config) -> None:
         self.config = config
-        self._ranking: Ranking | None = None
 
     def fit(self, events: pl.DataFrame, products: pl.DataFrame | None = None) -> Self:
         """Compare the two windows of `schema.LEARN` rows in any order. Forgets what was before."""
@@ -69,26 +66,7 @@ class Trending:
         # The expectation is a count itself and as uncertain as it is small.
         z /= np.sqrt(1 + busier)
         shown = (now >= self.config.buyers_min) & (z >= self.config.significance)
-        self._ranking = Ranking(ids, np.where(shown, z, np.nan))
-        return self
-
-    def recommend(self, requests: pl.DataFrame, k: int) -> pl.DataFrame:
-        """Answer `schema.REQUESTS` with up to k `schema.RESULTS` each, none if nothing trends."""
-        at_least_one(k)
-        return known(self, self._ranking).recommend(requests, "trending", k)
-
-    def score(self, requests: pl.DataFrame, candidates: pl.DataFrame) -> Floats:
-        """Return the score of each candidate (`request`, `item_id`), NaN where no trend is, [N]."""
-        return known(self, self._ranking).score(requests, candidates)
-
-    def save(self, folder: Path) -> None:
-        """Write the list into `folder`."""
-        known(self, self._ranking).save(folder)
-
-    def restore(self, folder: Path) -> Self:
-        """Read what `save` wrote."""
-        self._ranking = Ranking.load(folder)
-        return self
+        return self._rank(ids, np.where(shown, z, np.nan))
 
     @staticmethod
     def _wanted(learned: Learned, window: NDArray[np.bool_], num_items: int) -> NDArray[np.float64]:

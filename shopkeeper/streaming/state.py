@@ -10,7 +10,7 @@ import threading
 from collections import OrderedDict, deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import numpy as np
@@ -22,8 +22,45 @@ from shopkeeper import schema
 Step = tuple[str, str, datetime]
 """One event of a history: item_id, event_name, time."""
 
+Mark = tuple[int, int, int]
+"""The same as numbers: place in the vocabulary, place in `schema.EVENT_NAMES`, microseconds."""
+
 _CODES = {name: code for code, name in enumerate(schema.EVENT_NAMES)}
-_UNDISMISSED_BY = ("add_to_cart", "purchase", "like")
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True)
+class Steps:
+    """A history of N events, oldest first."""
+
+    item: NDArray[np.int32]
+    """Place in the state's vocabulary."""
+    event: NDArray[np.int8]
+    """Place in `schema.EVENT_NAMES`."""
+    time_us: NDArray[np.int64]
+    """Microseconds since 1970."""
+
+    def __len__(self) -> int:
+        return len(self.item)
+
+    @classmethod
+    def of(cls, marks: Iterable[Mark]) -> "Steps":
+        """Lay marks out."""
+        item, event, time_us = zip(*found, strict=True) if (found := list(marks)) else ((), (), ())
+        return cls(np.array(item, np.int32), np.array(event, np.int8), np.array(time_us, np.int64))
+
+    def then(self, later: "Steps") -> "Steps":
+        """Return both, in the order of their times."""
+        both = Steps(
+            np.concatenate([self.item, later.item]),
+            np.concatenate([self.event, later.event]),
+            np.concatenate([self.time_us, later.time_us]),
+        )
+        return both.take(np.argsort(both.time_us, kind="stable"))
+
+    def take(self, at: Any) -> "Steps":
+        """Return the events at these places."""
+        return Steps(self.item[at], self.event[at], self.time_us[at])
 
 
 @dataclass
@@ -35,18 +72,11 @@ class _Past:
     items: NDArray[np.int32] = field(default_factory=lambda: np.zeros(0, np.int32))
     codes: NDArray[np.int8] = field(default_factory=lambda: np.zeros(0, np.int8))
     times_us: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
-    names: list[str] = field(default_factory=list)
 
-    def of(self, actor: str) -> list[Step]:
+    def of(self, actor: str) -> Steps:
         row = self.actors.get(actor)
-        if row is None:
-            return []
-        here = slice(int(self.starts[row]), int(self.starts[row + 1]))
-        items = [self.names[item] for item in self.items[here].tolist()]
-        codes = [schema.EVENT_NAMES[code] for code in self.codes[here].tolist()]
-        moments = self.times_us[here].view("M8[us]").tolist()
-        times = [moment.replace(tzinfo=UTC) for moment in moments]
-        return list(zip(items, codes, times, strict=True))
+        here = slice(0, 0) if row is None else slice(self.starts[row], self.starts[row + 1])
+        return Steps(self.items[here], self.codes[here], self.times_us[here])
 
     def count(self, actor: str) -> int:
         row = self.actors.get(actor)
@@ -64,7 +94,6 @@ class _Past:
             np.delete(self.items, here),
             np.delete(self.codes, here),
             np.delete(self.times_us, here),
-            self.names,
         )
 
     @property
@@ -77,7 +106,7 @@ class _Past:
 class _Trail:
     """Live events of one actor; the last `alone` of a visitor's belong to no shopper yet."""
 
-    steps: deque[Step]
+    marks: deque[Mark]
     alone: int = 0
 
 
@@ -91,6 +120,8 @@ class OnlineState:
 
     def __init__(self, history_max: int = 600, events_max: int = 1_000_000) -> None:
         self._history_max, self._events_max = history_max, events_max
+        self._vocabulary: dict[str, int] = {}
+        self._names: list[str] = []
         self._past = _Past()
         self._trails: OrderedDict[str, _Trail] = OrderedDict()
         self._user_of: dict[str, str] = {}
@@ -109,9 +140,13 @@ class OnlineState:
             events: `item_id`, `event_name`, `time`, `user_id` and perhaps `visitor_id`; rows
                 without a product or an actor are passed over.
         """
-        past, user_of = _arrange(events, self._history_max)
+        slim = _owned(events).drop_nulls(["actor", schema.ITEM])
+        names = slim[schema.ITEM].unique()
         with self._lock:
-            self._past = past
+            codes = [self._code(name) for name in names.to_list()]
+            number = slim[schema.ITEM].cast(pl.Enum(names)).to_physical().to_numpy()
+            self._past = _arrange(slim, np.array(codes, np.int32)[number], self._history_max)
+            user_of = dict(_joins(events).iter_rows()) if schema.VISITOR in events.columns else {}
             self._user_of = user_of | self._user_of
 
     def append(self, rows: Iterable[dict[str, Any]]) -> None:
@@ -121,29 +156,46 @@ class OnlineState:
                 self._append(row)
             self._shrink()
 
-    def history(self, user_id: str | None, visitor_id: str | None = None) -> list[Step]:
-        """Return what is known of a shopper, a visitor, or both, oldest first.
+    def steps(self, user_id: str | None, visitor_id: str | None = None) -> Steps:
+        """Return what is known of a shopper, a visitor, or both, as arrays, oldest first.
 
         Args:
             user_id: Brings the past and everything visitors joined to it.
             visitor_id: Beside a user_id adds only what the visitor did and no shopper owns yet.
 
         Returns:
-            At most `history_max` events.
+            At most `history_max` events; `name` names their products.
         """
         with self._lock:
             if user_id is None:
-                steps = self._all(_visitor(visitor_id)) if visitor_id else []
+                found = self._all(_visitor(visitor_id)) if visitor_id else Steps.of(())
             else:
-                steps = self._all(_user(user_id))
-                if visitor_id and (trail := self._trails.get(_visitor(visitor_id))):
-                    steps = steps + list(trail.steps)[len(trail.steps) - trail.alone :]
-        steps.sort(key=lambda step: step[2])
-        return steps[-self._history_max :]
+                found = self._all(_user(user_id))
+                trail = self._trails.get(_visitor(visitor_id)) if visitor_id else None
+                if trail and trail.alone:
+                    found = found.then(Steps.of(list(trail.marks)[-trail.alone :]))
+        return found.take(np.s_[-self._history_max :])
+
+    def names(self, first: int = 0) -> list[str]:
+        """Return the vocabulary from a place on: products by the number that `steps` gives them."""
+        with self._lock:
+            return self._names[first:]
+
+    def history(self, user_id: str | None, visitor_id: str | None = None) -> list[Step]:
+        """Return `steps` in words."""
+        return self._told(self.steps(user_id, visitor_id))
 
     def recent(self, user_id: str | None, visitor_id: str | None = None, k: int = 12) -> list[Step]:
         """Return the last k events of `history`, newest first."""
-        return self.history(user_id, visitor_id)[::-1][:k]
+        return self._told(self.steps(user_id, visitor_id).take(np.s_[::-1]).take(np.s_[:k]))
+
+    def _told(self, steps: Steps) -> list[Step]:
+        return [
+            (self._names[item], schema.EVENT_NAMES[event], _EPOCH + timedelta(microseconds=time_us))
+            for item, event, time_us in zip(
+                steps.item.tolist(), steps.event.tolist(), steps.time_us.tolist(), strict=True
+            )
+        ]
 
     def walkers(self, k: int) -> list[tuple[str, int]]:
         """Name up to k shoppers of the past, from the busiest to the quiet, and their events."""
@@ -155,16 +207,6 @@ class OnlineState:
         step = max(len(busy) * 3 // 4 // max(k, 1), 1)
         return [(actor.removeprefix(prefix), count) for count, actor in busy[::step][:k]]
 
-    def dismissed(self, user_id: str | None, visitor_id: str | None = None) -> set[str]:
-        """Return products marked "not interested" and not liked, put in a cart or bought since."""
-        gone: set[str] = set()
-        for item_id, name, _ in self.history(user_id, visitor_id):
-            if name == "dismiss":
-                gone.add(item_id)
-            elif name in _UNDISMISSED_BY:
-                gone.discard(item_id)
-        return gone
-
     def forget(self, user_id: str) -> int:
         """Erase a shopper and the visitors joined to it, and return how many events went."""
         with self._lock:
@@ -172,7 +214,7 @@ class OnlineState:
             gone = 0
             for actor in (_user(user_id), *map(_visitor, joined)):
                 trail = self._trails.pop(actor, None)
-                live = len(trail.steps) if trail else 0
+                live = len(trail.marks) if trail else 0
                 self._num_live -= live
                 gone += live + self._past.count(actor)
                 if actor in self._past.actors:
@@ -181,14 +223,26 @@ class OnlineState:
                 del self._user_of[visitor]
         return gone
 
-    def _all(self, actor: str) -> list[Step]:
+    def _all(self, actor: str) -> Steps:
         past = self._past.of(actor)
         trail = self._trails.get(actor)
         if trail is None:
             return past
-        # A segment may be both in the lake and still live, just after it was compacted.
-        known = set(past)
-        return past + [step for step in trail.steps if step not in known]
+        marks: Iterable[Mark] = trail.marks
+        if len(past) and min(time_us for _, _, time_us in marks) <= past.time_us[-1]:
+            # A segment may be both in the lake and still live, just after it was compacted.
+            told = (past.item.tolist(), past.event.tolist(), past.time_us.tolist())
+            known = set(zip(*told, strict=True))
+            marks = [mark for mark in marks if mark not in known]
+        return past.then(Steps.of(marks))
+
+    def _code(self, item_id: str) -> int:
+        """Return the number of a product; a new one gets the next."""
+        code = self._vocabulary.get(item_id)
+        if code is None:
+            code = self._vocabulary[item_id] = len(self._names)
+            self._names.append(item_id)
+        return code
 
     def _append(self, row: dict[str, Any]) -> None:
         user_id, visitor_id = row[schema.USER], row[schema.VISITOR]
@@ -196,33 +250,34 @@ class OnlineState:
             self._join(visitor_id, user_id)
         if row[schema.ITEM] is None:
             return
-        step = (row[schema.ITEM], row[schema.EVENT_NAME], row[schema.TIME])
+        time_us = (row[schema.TIME] - _EPOCH) // timedelta(microseconds=1)
+        mark = (self._code(row[schema.ITEM]), _CODES[row[schema.EVENT_NAME]], time_us)
         if user_id:
-            self._push(_user(user_id), step)
+            self._push(_user(user_id), mark)
             return
         owner = self._user_of.get(visitor_id)
-        self._push(_visitor(visitor_id), step, alone=owner is None)
+        self._push(_visitor(visitor_id), mark, alone=owner is None)
         if owner:
-            self._push(_user(owner), step)
+            self._push(_user(owner), mark)
 
     def _join(self, visitor_id: str, user_id: str) -> None:
         self._user_of[visitor_id] = user_id
         trail = self._trails.get(_visitor(visitor_id))
         if trail and trail.alone:
-            for step in list(trail.steps)[-trail.alone :]:
-                self._push(_user(user_id), step)
+            for mark in list(trail.marks)[-trail.alone :]:
+                self._push(_user(user_id), mark)
             trail.alone = 0
 
-    def _push(self, actor: str, step: Step, alone: bool = False) -> None:
+    def _push(self, actor: str, mark: Mark, alone: bool = False) -> None:
         trail = self._trails.get(actor)
         if trail is None:
             trail = self._trails[actor] = _Trail(deque(maxlen=self._history_max))
         self._trails.move_to_end(actor)
-        before = len(trail.steps)
-        trail.steps.append(step)
-        self._num_live += len(trail.steps) - before
+        before = len(trail.marks)
+        trail.marks.append(mark)
+        self._num_live += len(trail.marks) - before
         if alone:
-            trail.alone = min(trail.alone + 1, len(trail.steps))
+            trail.alone = min(trail.alone + 1, len(trail.marks))
 
     def _shrink(self) -> None:
         """Let the idlest visitors go, and shoppers only where no visitor is left."""
@@ -232,7 +287,7 @@ class OnlineState:
         for actor in visitors + [actor for actor in self._trails if actor[0] == "u"]:
             if self._num_live <= self._events_max:
                 return
-            self._num_live -= len(self._trails.pop(actor).steps)
+            self._num_live -= len(self._trails.pop(actor).marks)
             if actor[0] == "v":
                 self._user_of.pop(actor[1:], None)
 
@@ -245,30 +300,24 @@ def _visitor(visitor_id: str) -> str:
     return "v" + visitor_id
 
 
-def _arrange(events: pl.DataFrame, history_max: int) -> tuple[_Past, dict[str, str]]:
-    """Sort a table into flat arrays, the last `history_max` events of each actor."""
-    slim = _owned(events).drop_nulls(["actor", schema.ITEM])
-    actors, rows = _number(slim["actor"])
-    names, items = _number(slim[schema.ITEM])
-    codes = slim[schema.EVENT_NAME].cast(pl.Enum(schema.EVENT_NAMES)).to_physical().to_numpy()
-    times_us = slim[schema.TIME].to_physical().to_numpy()
+def _arrange(events: pl.DataFrame, items: NDArray[np.int32], history_max: int) -> _Past:
+    """Sort a table with `actor` into flat arrays, the last `history_max` events of each."""
+    actors = events["actor"].unique()
+    rows = events["actor"].cast(pl.Enum(actors)).to_physical().to_numpy().astype(np.int32)
+    codes = events[schema.EVENT_NAME].cast(pl.Enum(schema.EVENT_NAMES)).to_physical().to_numpy()
+    times_us = events[schema.TIME].to_physical().to_numpy()
     order = np.lexsort((times_us, rows))
     ends = np.cumsum(np.bincount(rows, minlength=len(actors)))
     kept = order[np.arange(len(order)) >= (ends - history_max)[rows[order]]]
     starts = np.zeros(len(actors) + 1, np.int64)
     np.cumsum(np.bincount(rows[kept], minlength=len(actors)), out=starts[1:])
-    past = _Past(
-        {name: row for row, name in enumerate(actors)},
+    return _Past(
+        {name: row for row, name in enumerate(actors.to_list())},
         starts,
         items[kept],
         codes[kept].astype(np.int8),
         times_us[kept],
-        names,
     )
-    user_of: dict[str, str] = {}
-    if schema.VISITOR in events.columns:
-        user_of = dict(_joins(events).iter_rows())
-    return past, user_of
 
 
 def _owned(events: pl.DataFrame) -> pl.DataFrame:
@@ -297,10 +346,3 @@ def _joins(events: pl.DataFrame) -> pl.DataFrame:
     """Return the last shopper of each visitor that came with one."""
     both = events.drop_nulls([schema.USER, schema.VISITOR]).sort(schema.TIME)
     return both.group_by(schema.VISITOR).agg(pl.col(schema.USER).last())
-
-
-def _number(values: pl.Series) -> tuple[list[str], NDArray[np.int32]]:
-    """Return the distinct texts and the place of each value among them."""
-    names = values.unique()
-    codes = values.cast(pl.Enum(names)).to_physical().to_numpy().astype(np.int32)
-    return names.to_list(), codes

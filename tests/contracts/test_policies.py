@@ -11,6 +11,7 @@ from polars.testing import assert_frame_equal
 from shopkeeper import registry
 from shopkeeper.data.samples.planted import OPENED, loop_shop, name_of, products_of, requests
 from shopkeeper.schema import ITEM, PRODUCT_ID, RANK, REQUEST, RESULTS, SCORE, conform, empty
+from tests.policy_tables import decide
 
 NOW = OPENED + timedelta(days=30)
 CATALOGUE = products_of(loop_shop())
@@ -48,7 +49,7 @@ def page_of(lists):
 @given(lists=pages, products=catalogues())
 def test_no_row_is_added_and_what_is_left_is_numbered_from_one(name, lists, products):
     page = page_of(lists)
-    kept = registry.build("policies", name).apply(page, ASKED, products)
+    kept = decide(registry.build("policies", name), page, ASKED, products)
     assert dict(kept.schema) == RESULTS
     assert kept.height <= page.height
     rest = [column for column in RESULTS if column != RANK]
@@ -67,15 +68,15 @@ def test_applying_a_policy_again_changes_nothing_and_the_page_given_is_untouched
     page = page_of(lists)
     before = page.clone()
     policy = registry.build("policies", name)
-    once = policy.apply(page, ASKED, products)
+    once = decide(policy, page, ASKED, products)
     assert_frame_equal(page, before)
-    assert_frame_equal(policy.apply(page, ASKED, products), once)
-    assert_frame_equal(policy.apply(once, ASKED, products), once)
+    assert_frame_equal(decide(policy, page, ASKED, products), once)
+    assert_frame_equal(decide(policy, once, ASKED, products), once)
 
 
 @each
 def test_an_empty_page_stays_empty(name):
-    kept = registry.build("policies", name).apply(empty(RESULTS), ASKED, CATALOGUE)
+    kept = decide(registry.build("policies", name), empty(RESULTS), ASKED, CATALOGUE)
     assert kept.is_empty()
     assert dict(kept.schema) == RESULTS
 
@@ -84,10 +85,10 @@ def test_an_empty_page_stays_empty(name):
 def test_one_request_is_decided_without_the_others(name):
     policy = registry.build("policies", name)
     page = page_of([["p000", "p001", "p003"], ["p003", "p002"], ["p001", "p000", "p005"]])
-    together = policy.apply(page, ASKED, CATALOGUE)
+    together = decide(policy, page, ASKED, CATALOGUE)
     for number in range(3):
         mine = pl.col(REQUEST) == number
-        alone = policy.apply(page.filter(mine), ASKED.filter(mine), CATALOGUE)
+        alone = decide(policy, page.filter(mine), ASKED.filter(mine), CATALOGUE)
         assert_frame_equal(alone, together.filter(mine))
 
 
@@ -97,4 +98,6 @@ def test_products_may_come_in_any_order(name):
     page = page_of([["p000", "p001", "p003"], ["p003", "p002"], []])
     shuffled = CATALOGUE.sample(fraction=1, shuffle=True, seed=2)
     assert shuffled[PRODUCT_ID].to_list() != CATALOGUE[PRODUCT_ID].to_list()
-    assert_frame_equal(policy.apply(page, ASKED, shuffled), policy.apply(page, ASKED, CATALOGUE))
+    assert_frame_equal(
+        decide(policy, page, ASKED, shuffled), decide(policy, page, ASKED, CATALOGUE)
+    )

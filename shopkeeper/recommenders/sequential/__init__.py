@@ -15,22 +15,13 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from shopkeeper.arrays import Asked, Floats, Ids, Picks, Rows
 from shopkeeper.errors import BadData
-from shopkeeper.recommenders._requests import (
-    Floats,
-    Ids,
-    Rows,
-    at_least_one,
-    best,
-    chunks,
-    known,
-    listed,
-    places,
-    results,
-)
+from shopkeeper.recommenders._base import Base
+from shopkeeper.recommenders._evidence import best, chunks
 from shopkeeper.recommenders.sequential import _moments
 from shopkeeper.recommenders.sequential._encoder import Encoder
-from shopkeeper.schema import EVENT_NAME, EXCLUDE, ITEM, LEARN, PRODUCT_ID, TIME, USER, WANTS, check
+from shopkeeper.schema import EVENT_NAME, ITEM, LEARN, PRODUCT_ID, TIME, USER, WANTS, check
 
 if TYPE_CHECKING:
     from shopkeeper.recommenders.sequential._teacher import Teacher
@@ -39,7 +30,7 @@ PAIRS_MAX = 1 << 16
 """Candidates scored at a time."""
 
 
-class Sequential:
+class Sequential(Base):
     """Foretells the products of a shopper's next moment."""
 
     @dataclass(frozen=True, kw_only=True)
@@ -134,7 +125,6 @@ class Sequential:
 
     def __init__(self, config: Config | None = None) -> None:
         self.config = config or self.Config()
-        self._ids: Ids | None = None
         self._encoder: Encoder | None = None
         self.learned: dict[str, Any] = {}
         """How learning went: steps, epochs, seconds, the curve of what was kept back."""
@@ -181,92 +171,79 @@ class Sequential:
         Returns:
             Itself.
         """
-        known(self, self._ids)
-        self._learn(
-            self._teacher(),
-            _kept(events, products, self.config.items_max),
-            checkpoint,
-            self._encoder,
-        )
+        before = self._known(self._encoder)
+        kept = _kept(events, products, self.config.items_max)
+        self._learn(self._teacher(), kept, checkpoint, before)
         return self
 
-    def recommend(self, requests: pl.DataFrame, k: int) -> pl.DataFrame:
-        """Answer `schema.REQUESTS` with `schema.RESULTS`; none for a history that says nothing.
+    def propose(self, asked: Asked, k: int) -> Picks:
+        """Return what the history foretells, nothing without one; see the contract.
 
-        Args:
-            requests: `schema.REQUESTS`; seeds count as wanted now.
-            k: Products per request, from 1.
-
-        Returns:
-            Best first; equal scores in the order of the ids. `score` is a logit.
+        Seeds count as wanted now; `score` is a logit.
         """
-        at_least_one(k)
-        ids = known(self, self._ids)
+        ids = self.ids
+        asked = asked.within(ids)
         parts = []
-        for begin, end in chunks(requests, len(ids)):
-            asked = requests.slice(begin, end - begin)
-            scores_BV = self._scores(asked, ids)
-            parts.append(results(asked, ids, "sequential", best(scores_BV, k), k))
-        return pl.concat(parts) if parts else results(requests, ids, "sequential", _NOTHING, k)
+        for begin, end in chunks(asked.size, len(ids)):
+            some = asked.slice(begin, end)
+            request, item, score = best(self._scores(some), k)
+            parts.append((request + begin, item, score))
+        if not parts:
+            return Picks.none(ids)
+        request, item, score = (np.concatenate(column) for column in zip(*parts, strict=True))
+        return self.picks(asked, (request, item, score), k)
 
-    def score(self, requests: pl.DataFrame, candidates: pl.DataFrame) -> Floats:
-        """Score given products for given shoppers.
+    def judge(self, asked: Asked, owner_N: Rows, item_N: Rows) -> Floats:
+        """Return one logit per product, comparable inside a request, [N].
 
-        Args:
-            requests: `schema.REQUESTS`.
-            candidates: Rows of `request` and `item_id`, from any source.
-
-        Returns:
-            One logit per candidate, comparable inside a request; NaN where the product is unknown
-            or the history says nothing. Shape [N].
+        NaN where the product is unknown or the history says nothing.
         """
-        ids = known(self, self._ids)
+        ids = self.ids
         assert self._encoder is not None
-        place, item, found = places(requests, candidates, ids)
-        vector_BD, past, usable = self._read(requests, ids)
-        scores = np.full(len(place), np.nan, np.float32)
-        for begin in range(0, len(place), PAIRS_MAX):
+        item_N = asked.ids.within(ids, item_N)
+        vector_BD, past, usable = self._read(asked.within(ids))
+        scores = np.full(len(item_N), np.nan, np.float32)
+        for begin in range(0, len(item_N), PAIRS_MAX):
             part = slice(begin, begin + PAIRS_MAX)
-            pair = np.einsum("nd,nd->n", vector_BD[place[part]], self._encoder.items_VD[item[part]])
-            pair += self._encoder.bias_V[item[part]]
-            scores[part] = np.where(found[part] & usable[place[part]], pair, np.nan)
-        key, asked = past.asking * len(ids) + past.item, place * len(ids) + item
-        at = np.minimum(np.searchsorted(key, asked), max(len(key) - 1, 0))
-        again = np.flatnonzero(key[at] == asked) if len(key) else at[:0]
+            owner, item = owner_N[part], item_N[part]
+            pair = np.einsum("nd,nd->n", vector_BD[owner], self._encoder.items_VD[item])
+            pair += self._encoder.bias_V[item]
+            scores[part] = np.where((item >= 0) & usable[owner], pair, np.nan)
+        key, wanted = past.asking * len(ids) + past.item, owner_N * len(ids) + item_N
+        at = np.minimum(np.searchsorted(key, wanted), max(len(key) - 1, 0))
+        again = np.flatnonzero((key[at] == wanted) & (item_N >= 0)) if len(key) else at[:0]
         scores[again] += self._encoder.bonus(past)[at[again]]
         return scores
 
     def save(self, folder: Path) -> None:
         """Write the network as ONNX, the vectors, and the ids into an empty `folder`."""
-        ids = known(self, self._ids)
-        assert self._encoder is not None
-        ids.save(folder)
-        self._encoder.save(folder)
+        self.ids.save(folder)
+        self._known(self._encoder).save(folder)
 
     def restore(self, folder: Path) -> Self:
         """Read what `save` wrote. Needs no torch."""
         self._ids, self._encoder = Ids.load(folder), Encoder.load(folder)
         return self
 
-    def _scores(self, requests: pl.DataFrame, ids: Ids) -> NDArray[np.float32]:
+    def _scores(self, asked: Asked) -> NDArray[np.float32]:
         assert self._encoder is not None
-        vector_BD, past, usable = self._read(requests, ids)
+        vector_BD, past, usable = self._read(asked)
         scores_BV = vector_BD @ self._encoder.items_VD.T + self._encoder.bias_V
         scores_BV[past.asking, past.item] += self._encoder.bonus(past)
         scores_BV[~usable] = -np.inf
-        request, item = listed(requests, EXCLUDE, ids)
-        scores_BV[request, item] = -np.inf
+        scores_BV[asked.owner_X, asked.item_X] = -np.inf
         return scores_BV
 
-    def _read(
-        self, requests: pl.DataFrame, ids: Ids
-    ) -> tuple[Floats, _moments.Seen, NDArray[np.bool_]]:
+    def _read(self, asked: Asked) -> tuple[Floats, _moments.Seen, NDArray[np.bool_]]:
         """Return the vector of each request, what it had before, and whether that is anything."""
+        return asked.once(self, lambda: self._read_now(asked))
+
+    def _read_now(self, asked: Asked) -> tuple[Floats, _moments.Seen, NDArray[np.bool_]]:
         assert self._encoder is not None
-        laid = _moments.of_requests(requests, ids)
-        now = _moments.minutes_now(requests)
+        laid = _moments.of_requests(asked)
+        now = asked.now_us_B // _moments.MINUTE_US
         vector_BD = self._encoder.encode(_moments.newest(laid, self.config.history_max), now)
-        past = _moments.seen(laid, laid.start[:-1], laid.start[1:], now, len(ids))
+        past = _moments.seen(laid, laid.start[:-1], laid.start[1:], now, len(asked.ids))
         return vector_BD, past, np.diff(laid.start) > 0
 
     def _teacher(self) -> "type[Teacher]":
@@ -296,9 +273,6 @@ class Sequential:
         taught = teacher(self.config, laid, len(ids), before, known_rows)
         self.learned = taught.learn(checkpoint)
         self._ids, self._encoder = ids, taught.encoder()
-
-
-_NOTHING = (np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.float32))
 
 
 def _kept(events: pl.DataFrame, products: pl.DataFrame | None, items_max: int) -> pl.DataFrame:

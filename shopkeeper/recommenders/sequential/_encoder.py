@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shopkeeper.recommenders._requests import Rows
+from shopkeeper.arrays import Rows
 from shopkeeper.recommenders.sequential._moments import (
     NUM_BUCKETS,
     Moments,

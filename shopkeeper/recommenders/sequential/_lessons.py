@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from shopkeeper.recommenders._requests import Rows
+from shopkeeper.arrays import Rows
 from shopkeeper.recommenders.sequential._moments import (
     DAY_MINUTES,
     NUM_BUCKETS,

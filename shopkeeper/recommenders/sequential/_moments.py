@@ -10,8 +10,9 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from shopkeeper.recommenders._requests import DAY_US, Ids, Rows, history, listed
-from shopkeeper.schema import EVENT_NAME, ITEM, NOW, SEEDS, TIME, USER, WANTS
+from shopkeeper.arrays import DAY_US, Asked, Ids, Rows
+from shopkeeper.recommenders._evidence import history
+from shopkeeper.schema import EVENT_NAME, ITEM, TIME, USER, WANTS
 
 NUM_BUCKETS = 24
 """Time spans are told apart by their power of two, in minutes: the last is 8 years and more."""
@@ -69,33 +70,26 @@ def of_events(events: pl.DataFrame, ids: Ids) -> Moments:
     return _lay(shopper, kept["us"].to_numpy(), kept["item"].to_numpy(), kept["action"].to_numpy())
 
 
-def of_requests(requests: pl.DataFrame, ids: Ids) -> Moments:
+def of_requests(asked: Asked) -> Moments:
     """Lay out the histories of requests, then their seeds as what is wanted now.
 
     Args:
-        requests: `schema.REQUESTS`.
-        ids: The known products; others are left out.
+        asked: The requests.
 
     Returns:
-        One shopper for each request, in the order of the table.
+        One shopper for each request, in their order.
     """
-    past = history(requests, ids, {name: place + 1.0 for place, name in enumerate(WANTS)})
-    seeded, seed = listed(requests, SEEDS, ids)
-    now_us = minutes_now(requests) * MINUTE_US
+    past = history(asked, {name: place + 1.0 for place, name in enumerate(WANTS)})
+    now_us = asked.now_us_B // MINUTE_US * MINUTE_US
     age_us = (np.minimum(past.age_days.astype(np.float64), AGE_DAYS_MAX) * DAY_US).astype(np.int64)
-    wanted = np.full(len(seed), WANTS.index("add_to_cart"))
+    wanted = np.full(len(asked.item_S), WANTS.index("add_to_cart"))
     return _lay(
-        np.concatenate([past.request, seeded]),
-        np.concatenate([now_us[past.request] - age_us, now_us[seeded]]),
-        np.concatenate([past.item, seed]),
+        np.concatenate([past.request, asked.owner_S]),
+        np.concatenate([now_us[past.request] - age_us, now_us[asked.owner_S]]),
+        np.concatenate([past.item, asked.item_S]),
         np.concatenate([past.weight.astype(np.int64) - 1, wanted]),
-        requests.height,
+        asked.size,
     )
-
-
-def minutes_now(requests: pl.DataFrame) -> Rows:
-    """Return the minute of each request since 1970, [B]."""
-    return requests[NOW].to_numpy().astype("M8[us]").view(np.int64) // MINUTE_US
 
 
 @dataclass(frozen=True)

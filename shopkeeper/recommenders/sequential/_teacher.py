@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from shopkeeper.recommenders._requests import Rows
+from shopkeeper.arrays import Rows
 from shopkeeper.recommenders.sequential._encoder import Encoder
 from shopkeeper.recommenders.sequential._lessons import Choice, Lessons
 from shopkeeper.recommenders.sequential._moments import (

@@ -8,14 +8,16 @@ import polars as pl
 import pytest
 
 from shopkeeper import registry
+from shopkeeper.arrays import Asked, Ids
 from shopkeeper.data.samples.planted import OPENED, basket_shop, products_of, requests
 from shopkeeper.features import moment
 from shopkeeper.schema import ITEM, REQUEST, TIME
 
 EVENTS = basket_shop(shoppers=20, baskets=8)
 PRODUCTS = products_of(EVENTS)
-ROWS = {item: row for row, item in enumerate(PRODUCTS["id"])}
+IDS = Ids(PRODUCTS["id"])
 NOW = OPENED + timedelta(days=8)
+assert IDS.names.to_list() == PRODUCTS["id"].to_list()
 HISTORIES = {"a": ["p002", "p003", "p002"], "b": [], "c": ["p004", "unknown"]}
 REQUESTS = requests(HISTORIES, NOW)
 CANDIDATES = pl.DataFrame(
@@ -30,8 +32,13 @@ def feature(request):
     return registry.build("features", request.param).fit(EVENTS, PRODUCTS, NOW)
 
 
+def at(requests, candidates, scores):
+    owner = candidates[REQUEST].to_numpy().astype(np.int64)
+    return moment(Asked.of(requests, IDS), owner, IDS.rows(candidates[ITEM]), scores)
+
+
 def batch():
-    return moment(REQUESTS, CANDIDATES, ROWS, SCORES)
+    return at(REQUESTS, CANDIDATES, SCORES)
 
 
 def test_columns_are_named_and_as_many_as_the_names(feature):
@@ -45,10 +52,9 @@ def test_one_request_alone_gets_the_same_numbers_as_in_a_batch(feature):
     together = feature.compute(batch())
     for number in range(REQUESTS.height):
         mine = (CANDIDATES[REQUEST] == number).to_numpy()
-        alone = moment(
+        alone = at(
             REQUESTS.slice(number, 1).with_columns(pl.lit(0, pl.UInt32).alias(REQUEST)),
             CANDIDATES.filter(mine).with_columns(pl.lit(0, pl.UInt32).alias(REQUEST)),
-            ROWS,
             {name: values[mine] for name, values in SCORES.items()},
         )
         np.testing.assert_array_equal(feature.compute(alone), together[mine])
@@ -69,7 +75,7 @@ def test_saving_and_loading_changes_nothing(feature, tmp_path):
 
 
 def test_no_candidates_give_no_rows(feature):
-    nothing = moment(REQUESTS, CANDIDATES.clear(), ROWS, {"repeat": np.empty(0, np.float32)})
+    nothing = at(REQUESTS, CANDIDATES.clear(), {"repeat": np.empty(0, np.float32)})
     assert feature.compute(nothing).shape[0] == 0
 
 

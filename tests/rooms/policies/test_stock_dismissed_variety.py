@@ -9,6 +9,7 @@ from shopkeeper import registry
 from shopkeeper.data.samples.planted import OPENED, loop_shop, products_of, requests
 from shopkeeper.errors import BadConfig
 from shopkeeper.schema import ITEM, PRODUCT_ID, RANK, REQUEST, RESULTS, SCORE, conform
+from tests.policy_tables import decide
 
 NOW = OPENED + timedelta(days=30)
 CATALOGUE = products_of(loop_shop())
@@ -28,7 +29,7 @@ def shown(page, number=0):
 
 
 def apply(name, page, asked, products=CATALOGUE, **settings):
-    return registry.build("policies", name, **settings).apply(page, asked, products)
+    return decide(registry.build("policies", name, **settings), page, asked, products)
 
 
 def test_stock_drops_what_is_sold_out_or_unknown():

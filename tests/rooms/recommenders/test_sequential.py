@@ -10,9 +10,9 @@ import polars as pl
 import pytest
 
 from shopkeeper import registry
+from shopkeeper.arrays import Ids
 from shopkeeper.data.samples.planted import OPENED, histories_of, loop_shop, name_of, requests
 from shopkeeper.errors import BadConfig, BadData, NotFitted
-from shopkeeper.recommenders._requests import Ids
 from shopkeeper.recommenders.sequential import _moments
 from shopkeeper.schema import EVENT_NAME, HISTORY, ITEM, LEARN, RANK, SCORE, TIME, USER
 

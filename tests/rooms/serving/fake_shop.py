@@ -142,12 +142,14 @@ class FakeShop:
             raise NotFound(f"There is no placement '{placement}'. Known: home.")
         for item in items or ():
             self.product(item)
-        history = [item for item, _, _ in self.state.history(user_id, visitor_id)]
+        past = self.state.history(user_id, visitor_id)
+        history = [item for item, _, _ in past]
+        dismissed = [item for item, name, _ in past if name == "dismiss"]
         if placement == "buy_again" and not history:
             return self._answer([], "", "repeat")
         seed = (items or history)[-1:] or ["22040"]
         kind, title = self.things[seed[0]].get("product_type"), self.things[seed[0]]["title"]
-        hidden = {*(exclude or ()), *seed, *self.state.dismissed(user_id, visitor_id)}
+        hidden = {*(exclude or ()), *seed, *dismissed}
         near = [n for n, thing in self.things.items() if thing.get("product_type") == kind]
         rest = [name for name in self.things if name not in near]
         page = [name for name in near + rest if name not in hidden][:k]

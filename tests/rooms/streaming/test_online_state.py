@@ -84,13 +84,6 @@ def test_an_event_that_is_both_in_the_lake_and_live_counts_once():
     assert items(state.history("u")) == ["a", "b"]
 
 
-def test_a_dismissed_product_stays_away_until_it_is_wanted_again():
-    state = OnlineState()
-    state.append([row("a", 0, "u", name="dismiss"), row("b", 1, "u", name="dismiss")])
-    state.append([row("a", 2, "u", name="view_item"), row("b", 3, "u", name="add_to_cart")])
-    assert state.dismissed("u") == {"a"}
-
-
 def test_forgetting_erases_past_live_and_joined_events_and_no_others():
     state = OnlineState()
     state.seed(lake(row("a", 0, "u"), row("b", 1, "u"), row("c", 0, "w"), row("d", 0, "z")))
