@@ -10,20 +10,22 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Protocol, Self, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, Self, runtime_checkable
 
-import ibis
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
 from shopkeeper.arrays import Asked, Floats, Ids, Picks, Rows
 
+if TYPE_CHECKING:
+    import ibis
+
 
 class Source(Protocol):
     """Reads the files a shop has. One file in `data/sources` for each format."""
 
-    def read(self, backend: Any, location: Path | None) -> dict[str, ibis.Table]:
+    def read(self, backend: Any, location: Path | None) -> dict[str, "ibis.Table"]:
         """Return raw tables by the names of `schema.TABLES`, unchecked, with a `line` column.
 
         `backend` is an Ibis connection; `location` the file or folder, None for a source that
@@ -34,7 +36,7 @@ class Source(Protocol):
 class Store(Protocol):
     """Keeps tables. One file in `store` for each engine."""
 
-    def table(self, name: str) -> ibis.Table:
+    def table(self, name: str) -> "ibis.Table":
         """Return table `name` of `schema.TABLES`, an expression; no rows if never written."""
 
     def forget(self, user_id: str) -> int:
@@ -94,6 +96,12 @@ class Recommender(Protocol):
 
         `owner_N` is the request, `item_N` the product as `asked.ids` numbers it, -1 for unknown.
         In the order of `propose`, so that one list can be judged by every method.
+        """
+
+    def because(self, asked: Asked, owner_N: Rows, item_N: Rows) -> Rows:
+        """Return the product that led to each of N proposals as `asked.ids` numbers it, [N].
+
+        A seed or a product of the history; -1 for none. Asked only for what is shown.
         """
 
     def recommend(self, requests: pl.DataFrame, k: int) -> pl.DataFrame:

@@ -8,7 +8,8 @@ import dataclasses
 import importlib
 import json
 import pkgutil
-from importlib.metadata import entry_points
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any
 
@@ -32,13 +33,14 @@ def names(shelf: str) -> list[str]:
     folder = Path(__file__).parent.joinpath(*shelf.split("."))
     found = (file.name for file in pkgutil.iter_modules([str(folder)]))
     ours = [name for name in found if not name.startswith("_")]
-    return sorted(ours + [e.name for e in entry_points(group=f"shopkeeper.{shelf}")])
+    return sorted(ours + [e.name for e in _plugins(shelf)])
 
 
 def find(shelf: str, name: str) -> Any:
     """Return the class of the part `name` of `shelf`, or raise BadConfig with the nearest name."""
-    for plugin in entry_points(group=f"shopkeeper.{shelf}", name=name):
-        return plugin.load()
+    for plugin in _plugins(shelf):
+        if plugin.name == name:
+            return plugin.load()
     if name not in names(shelf):
         raise unknown(shelf.rsplit(".", 1)[-1].removesuffix("s"), name, names(shelf))
     module = importlib.import_module(f"shopkeeper.{shelf}.{name}")
@@ -48,6 +50,12 @@ def find(shelf: str, name: str) -> Any:
         if isinstance(found, type) and "Config" in vars(found)
     ]
     return part
+
+
+@cache
+def _plugins(shelf: str) -> tuple[EntryPoint, ...]:
+    """Return what other packages put on a shelf; finding out reads every installed package."""
+    return tuple(entry_points(group=f"shopkeeper.{shelf}"))
 
 
 def build(shelf: str, name: str, **settings: Any) -> Any:

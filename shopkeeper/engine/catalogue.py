@@ -71,7 +71,7 @@ class Catalogue:
             nothing: dict[str, Any] = dict.fromkeys(PRODUCTS)
             known = [self.get(item) if item in self else nothing for item in items]
             return pl.DataFrame(known, schema=PRODUCTS)
-        return self.table[[self._row[item] for item in items]]
+        return self.table[pl.Series([self._row[item] for item in items], dtype=pl.UInt32)]
 
     def put(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """Let these rows of `schema.PRODUCTS` replace what was known of their ids."""

@@ -53,13 +53,13 @@ def copy_log(lake: Lake, folder: Path) -> int:
 
 def past_events(lake: Lake, events_max: int) -> pl.DataFrame:
     """Return who did what with which product, the newest `events_max`, for the online state."""
-    table = lake.table("events")
-    joins = table[USER].notnull() & table[VISITOR].notnull()
-    acted = table[ITEM].notnull() & (table[USER].notnull() | table[VISITOR].notnull())
-    rows = table.filter(joins | acted)
-    newest = rows.order_by(rows[TIME].desc()).limit(events_max)
-    found: pl.DataFrame = newest.select(USER, VISITOR, ITEM, EVENT_NAME, TIME, EVENT_ID).to_polars()
-    return found.sort(TIME, EVENT_ID).with_columns(pl.col(TIME).cast(EVENTS[TIME])).drop(EVENT_ID)
+    columns = (USER, VISITOR, ITEM, EVENT_NAME, TIME, EVENT_ID)
+    joins = pl.col(USER).is_not_null() & pl.col(VISITOR).is_not_null()
+    acted = pl.col(ITEM).is_not_null() & (
+        pl.col(USER).is_not_null() | pl.col(VISITOR).is_not_null()
+    )
+    rows = lake.newest_events(columns, events_max).filter(joins | acted)
+    return rows.sort(TIME, EVENT_ID).tail(events_max).drop(EVENT_ID)
 
 
 def _table(rows: Iterable[Row]) -> pl.DataFrame:

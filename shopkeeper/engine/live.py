@@ -7,7 +7,8 @@ new bundle replaces the models in one step; state and log stay.
 import json
 import logging
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -29,9 +30,10 @@ from shopkeeper.engine.known import lake_of, records_of
 from shopkeeper.engine.page import compose
 from shopkeeper.errors import ShopkeeperError
 from shopkeeper.operations.bundles import Bundles
-from shopkeeper.schema import BECAUSE, CATEGORY, ITEM, PRODUCT_ID
+from shopkeeper.schema import CATEGORY, ITEM
 from shopkeeper.search.catalogue import ProductSearch, SearchPage
 from shopkeeper.search.suggest import Suggest
+from shopkeeper.store.lake import Lake
 from shopkeeper.store.records import Records
 from shopkeeper.streaming.log import EventLog
 from shopkeeper.streaming.state import OnlineState, Steps
@@ -114,24 +116,28 @@ class Live:
             NotFitted: Nothing was published yet.
             BadData: The bundle or a table is damaged.
         """
-        models = Models.restore(config, bundles)
-        records = records_of(folder, config)
-        live = cls(models, config, Catalogue(records.all()))
-        live.records = records
+        records, lake = records_of(folder, config), lake_of(folder, config)
+        log = None
         try:
-            live.log = EventLog(folder / "log", config.serving.segment_mb)
+            log = EventLog(folder / "log", config.serving.segment_mb)
         except ShopkeeperError:
             _log.info("another process writes the event log; this one only reads")
-        for problem in live.log.problems if live.log else ():
-            _log.error("event log: %s", problem)
         try:
-            lake = lake_of(folder, config)
-            live.state = OnlineState(history_max=config.train.history_max)
-            left = fold_log(lake, live.log) if live.log else unfolded(lake, folder / "log")
-            live.state.seed(past_events(lake, config.train.events_max))
+            for problem in log.problems if log else ():
+                _log.error("event log: %s", problem)
+            left = fold_log(lake, log) if log else unfolded(lake, folder / "log")
+            # Side by side, because a shop that starts keeps its shoppers waiting.
+            with ThreadPoolExecutor(3) as pool:
+                state = pool.submit(_state, lake, config)
+                products = pool.submit(records.all)
+                models = pool.submit(Models.restore, config, bundles)
+                live = cls(models.result(), config, Catalogue(products.result()))
+                live.records, live.log, live.state = records, log, state.result()
             live.state.append(left)
         except BaseException:
-            live.close()
+            if log is not None:
+                log.close()
+            records.close()
             raise
         return live
 
@@ -247,13 +253,11 @@ class Live:
         """Complete what is being typed."""
         return self.models.suggest.complete(typed, k)
 
-    def titles(self, page: pl.DataFrame) -> dict[str, str]:
-        """Return the titles of a page's products and of those that led to them."""
-        wanted = set(page[ITEM].to_list())
-        if BECAUSE in page.columns:
-            wanted |= set(page[BECAUSE].drop_nulls().to_list())
-        rows = self.catalogue.rows(sorted(wanted)).select(PRODUCT_ID, "title")
-        return {item: title or item for item, title in rows.iter_rows()}
+    def products(self, items: Iterable[str | None]) -> dict[str, dict[str, Any]]:
+        """Return products by id, as rows of `schema.PRODUCTS`; all None for one nobody knows."""
+        wanted = list(dict.fromkeys(item for item in items if item is not None))
+        rows = self.catalogue.aligned(wanted).iter_rows(named=True)
+        return dict(zip(wanted, rows, strict=True))
 
     def walkers(self, k: int) -> list[dict[str, Any]]:
         """Name shoppers of different habits, and say what each buys most."""
@@ -276,6 +280,12 @@ class Live:
     def _currency(self) -> str:
         known = self.catalogue.table["currency"].drop_nulls()
         return str(known[0]) if len(known) else "USD"
+
+
+def _state(lake: Lake, config: Config) -> OnlineState:
+    state = OnlineState(history_max=config.train.history_max)
+    state.seed(past_events(lake, config.train.events_max))
+    return state
 
 
 def save_fusion(fusion: Fusion, folder: Path) -> None:

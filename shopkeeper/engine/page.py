@@ -67,18 +67,31 @@ def compose(
         )
         beside = recommenders.get("content", recommenders["item_knn"])
         visit = [part.propose(near, k) for part in (recommenders["item_knn"], beside)]
-        page = _weave(page, _in_turn(visit, asked))
-    page = page.take(np.flatnonzero(~np.isin(page.item_E, asked.item_X)))
+        page = _weave(page, _led(_in_turn(visit, asked), near, recommenders))
+    if len(asked.item_X):
+        page = page.take(np.flatnonzero(~np.isin(page.item_E, asked.item_X)))
     products = catalogue.aligned(page.ids.listed(page.item_E))
     for policy in policies:
         kept = policy.apply(page, asked, products)
-        page, products = page.take(kept), products[kept]
-    return page.take(np.arange(min(k, len(page))))
+        if not np.array_equal(kept, np.arange(len(page))):
+            page, products = page.take(kept), products[kept]
+    return _led(page.take(np.arange(min(k, len(page)))), asked, recommenders)
 
 
 def _in_turn(lists: Sequence[Picks], asked: Asked) -> Picks:
     """Append lists, keeping each product where it comes first."""
     return _once(Picks.joined(lists, asked.ids))
+
+
+def _led(page: Picks, asked: Asked, recommenders: Mapping[str, Recommender]) -> Picks:
+    """Let each recommender say which product led to those that it proposed, unless it is said."""
+    because_E = page.because_E.copy()
+    for number, name in enumerate(page.sources):
+        mine = np.flatnonzero((page.source_E == number) & (because_E < 0))
+        if len(mine):
+            because = recommenders[name].because(asked, page.owner_E[mine], page.item_E[mine])
+            because_E[mine] = because
+    return replace(page, because_E=because_E)
 
 
 def _once(page: Picks) -> Picks:

@@ -173,7 +173,10 @@ class Shop:
         ]
         if not query.strip():
             sentences = ["Popular in this shop"] * page.height
-        return self._answer(page, sentences, found.total, began, found.notes, found.facets)
+        rows = list(page.select(ITEM, SCORE, RANK, SOURCE).iter_rows())
+        return self._answer(
+            rows, sentences, found.total, began, notes=found.notes, facets=found.facets
+        )
 
     def suggest(self, prefix: str, *, k: int = 8) -> list[dict[str, str]]:
         """Complete what is being typed: `text` and `kind` (`query`, `category` or `product`)."""
@@ -222,9 +225,14 @@ class Shop:
             asked = live.asked(steps, items or (), [*(exclude or ()), *(items or ())])
             picks = live.recommend(place, asked, size)
         bought = asked.ids.listed(asked.item_H[asked.event_H == PURCHASE])
-        page = picks.table()
-        sentences = reasons(page, live.titles(page), set(bought))
-        return self._answer(page, sentences, page.height, began)
+        items, because = picks.ids.listed(picks.item_E), picks.ids.listed(picks.because_E)
+        sources = [picks.sources[number] for number in picks.source_E]
+        products = live.products([*items, *because])
+        page = zip(items, sources, because, strict=True)
+        sentences = reasons(page, _titles(products), set(bought))
+        ranks = range(1, len(items) + 1)
+        rows = list(zip(items, picks.score_E.tolist(), ranks, sources, strict=True))
+        return self._answer(rows, sentences, len(rows), began, products=products)
 
     def product(self, item_id: str) -> dict[str, Any]:
         """Return one product with a decimal `price`; NotFound if there is none."""
@@ -308,9 +316,7 @@ class Shop:
         """List what a shopper did last, newest first: `item_id`, `title`, `event_name`, `time`."""
         live = self.live
         steps = live.state.recent(user_id, visitor_id, k)
-        titles = live.titles(
-            pl.DataFrame({ITEM: [item for item, _, _ in steps]}, schema={ITEM: pl.String})
-        )
+        titles = _titles(live.products(item for item, _, _ in steps))
         return [
             {"item_id": item, "title": titles.get(item, item), "event_name": name, "time": at}
             for item, name, at in steps
@@ -360,20 +366,24 @@ class Shop:
 
     def _answer(
         self,
-        page: pl.DataFrame,
+        rows: Sequence[tuple[str, float, int, str]],
         sentences: Sequence[str],
         total: int,
         began: float,
+        *,
+        products: Mapping[str, dict[str, Any]] | None = None,
         notes: Sequence[str] = (),
         facets: Mapping[str, list[tuple[str, int]]] | None = None,
     ) -> Answer:
+        """Answer with products, scores, ranks and sources, and a sentence for each."""
         live = self.live
-        rows = page.select(ITEM, SCORE, RANK, SOURCE).iter_rows()
+        known = products or live.products(row[0] for row in rows)
+        told = zip(rows, sentences, strict=True)
         return Answer(
             request_id=secrets.token_hex(8),
             results=[
-                Result(item, round(score, 6), rank, source, why, shown(live.catalogue.get(item)))
-                for (item, score, rank, source), why in zip(rows, sentences, strict=True)
+                Result(item, round(score, 6), rank, source, why, shown(known[item]))
+                for (item, score, rank, source), why in told
             ],
             total=total,
             bundle=live.version,
@@ -381,3 +391,7 @@ class Shop:
             notes=list(notes),
             facets=dict(facets or {}),
         )
+
+
+def _titles(products: Mapping[str, dict[str, Any]]) -> dict[str, str]:
+    return {item: row["title"] or item for item, row in products.items() if row[PRODUCT_ID]}

@@ -1,14 +1,10 @@
 """Says in one sentence why a product is on a shopper's page.
 
-It reads the `source` and `because` that travel with each row and guesses nothing. Text is plain:
+It reads the `source` and `because` that come with each product and guesses nothing. Text is plain:
 whoever shows it as HTML escapes it.
 """
 
-from collections.abc import Collection, Mapping
-
-import polars as pl
-
-from shopkeeper.schema import BECAUSE, ITEM, SOURCE
+from collections.abc import Collection, Iterable, Mapping
 
 TITLE_MAX = 40
 """Letters of a title that are shown."""
@@ -36,20 +32,21 @@ OTHERWISE = "Picked for you"
 
 
 def reasons(
-    page: pl.DataFrame, titles: Mapping[str, str], bought: Collection[str] = ()
+    page: Iterable[tuple[str, str | None, str | None]],
+    titles: Mapping[str, str],
+    bought: Collection[str] = (),
 ) -> list[str]:
-    """Give one sentence for each row of a page.
+    """Give one sentence for each product of a page.
 
     Args:
-        page: `schema.RESULTS` rows.
+        page: Product, source and the product that led here, as in `schema.RESULTS`.
         titles: Title by product; one without a title is not named.
         bought: Products the shopper bought before.
 
     Returns:
-        Sentences in the order of the rows, none empty.
+        Sentences in the order of the page, none empty.
     """
-    rows = page.select(ITEM, SOURCE, BECAUSE).iter_rows()
-    return [_reason(item, source or "", because, titles, bought) for item, source, because in rows]
+    return [_reason(item, source or "", because, titles, bought) for item, source, because in page]
 
 
 def shortened(title: str) -> str:

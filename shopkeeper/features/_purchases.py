@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -95,7 +96,7 @@ def save_arrays(folder: Path, arrays: Mapping[str, NDArray[np.generic]]) -> None
         np.save(folder / f"{name}.npy", array, allow_pickle=False)
 
 
-def restore_arrays(folder: Path) -> dict[str, Floats]:
+def restore_arrays(folder: Path) -> dict[str, NDArray[Any]]:
     """Read what `save_arrays` wrote."""
     return {path.stem: np.load(path, allow_pickle=False) for path in sorted(folder.glob("*.npy"))}
 

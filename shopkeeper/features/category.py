@@ -8,7 +8,7 @@ import json
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import polars as pl
@@ -38,7 +38,7 @@ class Category:
     def __init__(self, config: Config) -> None:
         self.config = config
         self._levels = 0
-        self._arrays: dict[str, NDArray[np.float64]] = {}
+        self._arrays: dict[str, NDArray[Any]] = {}
 
     def fit(self, events: pl.DataFrame, products: pl.DataFrame, now: datetime) -> Self:
         """Number the categories, and measure each product's share of its category's sales."""
@@ -54,7 +54,7 @@ class Category:
             if (code.max(initial=0) == 0) or (level and self._same(code)):
                 break
             share = popular / np.maximum(np.bincount(code, weights=popular)[code], 1e-6)
-            self._arrays |= {f"code{level}": code.astype(np.float64), f"share{level}": share}
+            self._arrays |= {f"code{level}": code, f"share{level}": share}
             self._levels = level + 1
         return self
 
@@ -78,19 +78,21 @@ class Category:
         size, owner_H = moment.now_B.size, moment.owner_H
         weight_H = 2.0 ** (-moment.age_H / self.config.half_life_days)
         total_B = np.maximum(np.bincount(owner_H, weight_H, minlength=size), 1e-9)
+        first_H = np.unique(owner_H * moment.size + moment.item_H, return_index=True)[1]
+        fresh_H = np.zeros(owner_H.size)
+        fresh_H[first_H] = 1
         columns = []
         for level in range(self._levels):
-            code_P = self._arrays[f"code{level}"].astype(np.int64)
-            width = int(code_P.max()) + 1
-            cell_H = owner_H * width + code_P[moment.item_H]
-            cell_N = moment.owner_N * width + code_P[moment.item_N]
-            taste_N = _lookup(cell_H, weight_H, cell_N) / total_B[moment.owner_N]
-            first_H = np.unique(moment.owner_H * moment.size + moment.item_H, return_index=True)[1]
-            lines_N = _lookup(cell_H, np.ones(cell_H.size), cell_N)
-            distinct_N = _lookup(cell_H[first_H], np.ones(first_H.size), cell_N)
+            code_P = self._arrays[f"code{level}"]
+            cells = _Cells.of(
+                owner_H * moment.size + code_P[moment.item_H],
+                moment.owner_N * moment.size + code_P[moment.item_N],
+            )
+            taste_N = cells.sums(weight_H) / total_B[moment.owner_N]
+            lines_N, distinct_N = cells.sums(np.ones(owner_H.size)), cells.sums(fresh_H)
             columns.append((distinct_N + 1) / (lines_N + 2))
             columns += [taste_N, taste_N * self._arrays[f"share{level}"][moment.item_N]]
-        columns.append(_least(cell_H, moment.age_H, cell_N))
+        columns.append(cells.least(moment.age_H))
         return np.column_stack(columns).astype(np.float32)
 
     def save(self, folder: Path) -> None:
@@ -109,26 +111,30 @@ class Category:
         return bool(code.max() == self._arrays[f"code{self._levels - 1}"].max())
 
 
-def _lookup(
-    cell_H: NDArray[np.int64], value_H: NDArray[np.float64], cell_N: NDArray[np.int64]
-) -> NDArray[np.float64]:
-    """Sum `value_H` by cell and read the sums at `cell_N`, 0 where there is none."""
-    cells, inverse = np.unique(cell_H, return_inverse=True)
-    if not cells.size:
-        return np.zeros(cell_N.size)
-    sums = np.bincount(inverse, value_H)
-    at = np.minimum(np.searchsorted(cells, cell_N), cells.size - 1)
-    return np.where(cells[at] == cell_N, sums[at], 0.0)
+@dataclass(frozen=True)
+class _Cells:
+    """Requests times categories: where purchases H and candidates N meet."""
 
+    place_H: NDArray[np.int64]
+    place_N: NDArray[np.int64]
+    """The cell of each candidate, the last one of all where nothing was bought."""
+    size: int
 
-def _least(
-    cell_H: NDArray[np.int64], value_H: NDArray[np.float64], cell_N: NDArray[np.int64]
-) -> NDArray[np.float64]:
-    """Read the least `value_H` of each cell at `cell_N`, NaN where there is none."""
-    cells, inverse = np.unique(cell_H, return_inverse=True)
-    if not cells.size:
-        return np.full(cell_N.size, np.nan)
-    least = np.full(cells.size, np.inf)
-    np.minimum.at(least, inverse, value_H)
-    at = np.minimum(np.searchsorted(cells, cell_N), cells.size - 1)
-    return np.where(cells[at] == cell_N, least[at], np.nan)
+    @classmethod
+    def of(cls, cell_H: NDArray[np.int64], cell_N: NDArray[np.int64]) -> "_Cells":
+        cells, place_H = np.unique(cell_H, return_inverse=True)
+        at = np.searchsorted(cells, cell_N)
+        found = np.append(cells, -1)[at] == cell_N
+        return cls(place_H, np.where(found, at, cells.size), cells.size)
+
+    def sums(self, value_H: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Sum values by cell and read the sums at the candidates, 0 where there is none."""
+        sums = np.bincount(self.place_H, value_H, minlength=self.size + 1)
+        return np.asarray(sums[self.place_N], np.float64)
+
+    def least(self, value_H: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Read the least value of each cell at the candidates, NaN where there is none."""
+        least = np.full(self.size + 1, np.inf)
+        np.minimum.at(least, self.place_H, value_H)
+        least[self.size] = np.nan
+        return np.asarray(least[self.place_N])

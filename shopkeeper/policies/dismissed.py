@@ -34,6 +34,8 @@ class Dismissed:
     def apply(self, page: Picks, asked: Asked, products: pl.DataFrame) -> Rows:  # noqa: ARG002
         """Keep products that their request does not exclude and their shopper did not dismiss."""
         num_items = len(asked.ids)
+        if not (len(asked.item_X) or (asked.event_H == DISMISS).any()):
+            return np.arange(len(page))
         told = TELLING[asked.event_H] & (asked.age_days_H <= self.config.days)
         pair_H = asked.owner_H[told] * num_items + asked.item_H[told]
         # The last word counts: events are oldest first, so the first one from the end.

@@ -30,5 +30,9 @@ class Stock:
 
     def apply(self, page: Picks, asked: Asked, products: pl.DataFrame) -> Rows:  # noqa: ARG002
         """Keep products that are known and can be sold."""
-        said = products["availability"].is_in(self.config.sellable).fill_null(self.config.unsaid)
-        return np.flatnonzero((said & products[PRODUCT_ID].is_not_null()).to_numpy())
+        sellable = {*self.config.sellable, *([None] if self.config.unsaid else [])}
+        said, known = products["availability"].to_list(), products[PRODUCT_ID].to_list()
+        may = [
+            item is not None and word in sellable for item, word in zip(known, said, strict=True)
+        ]
+        return np.flatnonzero(may)

@@ -1,7 +1,8 @@
 """Gradient-boosted trees over features of request and candidate.
 
 Source: LightGBM (Ke et al., NeurIPS 2017), binary log loss: in a basket every product bought is
-equally right, so a chance per product orders the list. Keeps its trees as LightGBM's own text.
+equally right, so a chance per product orders the list. Learning needs LightGBM; answering runs the
+trees in ONNX Runtime.
 Knows nothing of where features or candidates come from.
 """
 
@@ -10,11 +11,13 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
+import onnxruntime
 from numpy.typing import NDArray
 
-from shopkeeper.errors import NotFitted
+from shopkeeper.errors import Missing, NotFitted
+from shopkeeper.ranking._trees import to_onnx
 
-FILE = "trees.txt"
+FILE = "trees.onnx"
 
 
 class Gbdt:
@@ -41,7 +44,7 @@ class Gbdt:
         negatives_share: float = 0.3
         """Share of the candidates that were not bought to learn from."""
         threads: int = 2
-        """Threads while learning; answering takes one."""
+        """Threads while learning; a live answer takes one."""
         seed: int = 0
         """Same seed and data, same trees."""
 
@@ -53,7 +56,8 @@ class Gbdt:
 
     def __init__(self, config: Config) -> None:
         self.config = config
-        self._trees: Any = None
+        self._network = b""
+        self._session: Any = None
 
     def fit(
         self,
@@ -62,41 +66,44 @@ class Gbdt:
         weights: NDArray[np.float32],
     ) -> Self:
         """Learn from [N, F] features, [N] labels and what each row counts, [N]."""
-        import lightgbm
-
+        lightgbm = _lightgbm()
         chance = np.random.default_rng(self.config.seed).random(labels.size)
         kept = (labels > 0) | (chance < self.config.negatives_share)
         data = lightgbm.Dataset(
             features[kept], labels[kept], weight=weights[kept], params=self._params()
         )
-        self._trees = lightgbm.train(self._params(), data, self.config.trees)
-        return self
+        trees = lightgbm.train(self._params(), data, self.config.trees)
+        return self._open(to_onnx(trees.dump_model(), features.shape[1]))
 
     def score(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return the log odds per row, [N]; odds are shifted by the sampling of negatives."""
-        if self._trees is None:
+        if self._session is None:
             raise NotFitted("'gbdt' has not learned yet. Call `fit` or `restore` first.")
         if not features.shape[0]:
             return np.empty(0, np.float32)
-        scored = self._trees.predict(features, raw_score=True, num_threads=1)
-        return np.asarray(scored, np.float32)
-
-    def importance(self) -> NDArray[np.float64]:
-        """Return how much each feature lowered the loss, [F], summing to 1."""
-        gain = np.asarray(self._trees.feature_importance("gain"), np.float64)
-        return np.asarray(gain / max(gain.sum(), 1e-12), np.float64)
+        (scores,) = self._session.run(None, {"x": np.ascontiguousarray(features, np.float32)})
+        return np.asarray(scores[:, 0], np.float32)
 
     def save(self, folder: Path) -> None:
         """Write the trees into an empty `folder`."""
-        if self._trees is None:
+        if not self._network:
             raise NotFitted("'gbdt' has nothing to save yet. Call `fit` first.")
-        (folder / FILE).write_text(self._trees.model_to_string(), "utf-8")
+        (folder / FILE).write_bytes(self._network)
 
     def restore(self, folder: Path) -> Self:
         """Read what `save` wrote."""
-        import lightgbm
+        return self._open((folder / FILE).read_bytes())
 
-        self._trees = lightgbm.Booster(model_str=(folder / FILE).read_text("utf-8"))
+    def _open(self, network: bytes) -> Self:
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = 1
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 3
+        self._network = network
+        self._session = onnxruntime.InferenceSession(
+            network, options, providers=["CPUExecutionProvider"]
+        )
         return self
 
     def _params(self) -> dict[str, Any]:
@@ -117,3 +124,14 @@ class Gbdt:
             "force_row_wise": True,
             "verbose": -1,
         }
+
+
+def _lightgbm() -> Any:
+    try:
+        import lightgbm
+    except ImportError as error:
+        raise Missing(
+            "Learning 'gbdt' needs 'lightgbm', which is not installed. "
+            "Install it with `pip install 'shopkeeper[train]'`."
+        ) from error
+    return lightgbm

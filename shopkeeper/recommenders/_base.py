@@ -4,6 +4,7 @@ A recommender writes `propose` and `judge` on arrays; asked with tables, it answ
 """
 
 from abc import ABC, abstractmethod
+from dataclasses import replace
 from typing import TypeVar
 
 import numpy as np
@@ -40,12 +41,18 @@ class Base(ABC):
     def judge(self, asked: Asked, owner_N: Rows, item_N: Rows) -> Floats:
         """Score N given products, [N]; see `contracts.Recommender`."""
 
+    def because(self, asked: Asked, owner_N: Rows, item_N: Rows) -> Rows:  # noqa: ARG002
+        """Return the product that led to each of N proposals, [N]; here none, -1."""
+        return np.full(len(owner_N), -1)
+
     def recommend(self, requests: pl.DataFrame, k: int) -> pl.DataFrame:
         """Answer `schema.REQUESTS` with up to k `schema.RESULTS` each, best first."""
         if k < 1:
             raise BadRequest("k", f"k must be at least 1, got {k}. Ask for 1 product or more.")
-        found = self.propose(Asked.of(requests, self.ids), k)
-        return found.table(requests[REQUEST].to_numpy())
+        asked = Asked.of(requests, self.ids)
+        found = self.propose(asked, k)
+        led = self.because(asked, found.owner_E, found.item_E)
+        return replace(found, because_E=led).table(requests[REQUEST].to_numpy())
 
     def score(self, requests: pl.DataFrame, candidates: pl.DataFrame) -> Floats:
         """Score N candidates (`request`, `item_id`), [N], NaN where there is nothing to say."""
@@ -60,7 +67,6 @@ class Base(ABC):
         asked: Asked,
         scored: tuple[Rows, Rows, NDArray[np.floating]],
         k: int,
-        because: Rows | None = None,
     ) -> Picks:
         """Order scored products, leave out what a request excludes, and cut at k.
 
@@ -68,7 +74,6 @@ class Base(ABC):
             asked: The requests, numbering products by `ids`.
             scored: Place of the request, row of the product, score, each [E], in any order.
             k: Products per request, from 1.
-            because: Row of the product that led to each, -1 for none, [E].
 
         Returns:
             Best first; equal scores in the order of the ids.
@@ -80,13 +85,12 @@ class Base(ABC):
         owner = request[order]
         rank = np.arange(len(order)) - np.searchsorted(owner, owner)
         order = order[rank < k]
-        led = np.full(len(order), -1) if because is None else because[order]
         return Picks(
             self.ids,
             request[order],
             item[order],
             score[order],
-            led,
+            np.full(len(order), -1),
             (self.name,),
             np.zeros(len(order), np.int64),
         )

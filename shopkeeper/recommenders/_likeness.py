@@ -124,8 +124,9 @@ class Likeness:
     @classmethod
     def load(cls, folder: Path) -> "Likeness":
         """Read what `save` wrote."""
-        vectors = np.load(folder / "vectors.npy", allow_pickle=False)
-        return cls(vectors, pl.read_parquet(folder / "about.parquet"))
+        # Mapped, not read: a shop that starts waits for no vector that nobody asks for.
+        vectors = np.load(folder / "vectors.npy", mmap_mode="r", allow_pickle=False)
+        return cls(np.asarray(vectors), pl.read_parquet(folder / "about.parquet"))
 
 
 def one_per_group(scores: Floats, group: Rows, k: int) -> tuple[Rows, Rows, NDArray[np.floating]]:

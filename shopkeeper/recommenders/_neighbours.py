@@ -30,19 +30,24 @@ class ByNeighbours(Base):
         """Return what speaks for each request, sorted by request, each product once."""
 
     def propose(self, asked: Asked, k: int) -> Picks:
-        """Return neighbours of what speaks for each request; see the contract.
-
-        `because` is the seed, or the product of the history, that weighed most.
-        """
+        """Return neighbours of what speaks for each request; see the contract."""
         asked = asked.within(self.ids)
-        found, because = self._known(self._table).best(asked, self._evidence(asked), k)
-        return self.picks(asked, found, k, because)
+        found = self._known(self._table).best(asked, self._evidence(asked), k)
+        return self.picks(asked, found, k)
 
     def judge(self, asked: Asked, owner_N: Rows, item_N: Rows) -> Floats:
         """Return the score of each product, NaN where nothing speaks for it, [N]."""
         item_N = asked.ids.within(self.ids, item_N)
         asked = asked.within(self.ids)
         return self._known(self._table).judge(asked, self._evidence(asked), owner_N, item_N)
+
+    def because(self, asked: Asked, owner_N: Rows, item_N: Rows) -> Rows:
+        """Return the seed, or the product of the history, that weighed most, [N]."""
+        item_N = asked.ids.within(self.ids, item_N)
+        mine = asked.within(self.ids)
+        evidence = self._evidence(mine)
+        found = self._known(self._table).greatest(mine, evidence, owner_N, item_N)
+        return self.ids.within(asked.ids, found)
 
     def save(self, folder: Path) -> None:
         """Write products and neighbours into `folder`."""
@@ -98,9 +103,10 @@ class Neighbours:
     def load(cls, folder: Path) -> "Neighbours":
         """Read what `save` wrote."""
         names = ("start", "target", "weight")
-        return cls(*(np.load(folder / f"{name}.npy", allow_pickle=False) for name in names))
+        files = (folder / f"{name}.npy" for name in names)
+        return cls(*(np.asarray(np.load(file, mmap_mode="r")) for file in files))
 
-    def best(self, asked: Asked, evidence: Flat, k: int) -> tuple[tuple[Rows, Rows, Floats], Rows]:
+    def best(self, asked: Asked, evidence: Flat, k: int) -> tuple[Rows, Rows, Floats]:
         """Find the best products; neither excluded products nor seeds are among them.
 
         Args:
@@ -109,23 +115,19 @@ class Neighbours:
             k: Products per request, from 1.
 
         Returns:
-            Request, product and score, and the product that weighed most, each [E].
+            Request, product and score, each [E].
         """
         ban_request = np.concatenate([asked.owner_X, asked.owner_S])
         ban_item = np.concatenate([asked.item_X, asked.item_S])
-        num_items = len(asked.ids)
-        found = [(NONE, NONE, np.empty(0, np.float32), NONE)]
-        for begin, end, rows in _slices(evidence, self.start, num_items, asked.size):
-            key, part, scores = self._scores(rows, begin, end, num_items)
+        found = [(NONE, NONE, np.empty(0, np.float32))]
+        for begin, end, scores in self._scores(asked, evidence):
             inside = (ban_request >= begin) & (ban_request < end)
-            scores[ban_request[inside] - begin, ban_item[inside]] = 0
-            at, item, score = best(scores, k, floor=0)
-            because = _greatest(at * num_items + item, key, part, rows.item, scores.size)
-            found.append((at + begin, item, score.astype(np.float32), because))
-        request, item, score, because = (
-            np.concatenate(column) for column in zip(*found, strict=True)
-        )
-        return (request, item, score), because
+            wanted = scores.copy()
+            wanted[ban_request[inside] - begin, ban_item[inside]] = 0
+            at, item, score = best(wanted, k, floor=0)
+            found.append((at + begin, item, score.astype(np.float32)))
+        request, item, score = (np.concatenate(column) for column in zip(*found, strict=True))
+        return request, item, score
 
     def judge(self, asked: Asked, evidence: Flat, owner_N: Rows, item_N: Rows) -> Floats:
         """Score given products.
@@ -139,29 +141,60 @@ class Neighbours:
         Returns:
             One score per product, NaN where nothing speaks for it, [N].
         """
-        num_items = len(asked.ids)
         found = np.full(len(owner_N), np.nan, np.float32)
-        for begin, end, rows in _slices(evidence, self.start, num_items, asked.size):
-            scores = self._scores(rows, begin, end, num_items)[2]
+        for begin, end, scores in self._scores(asked, evidence):
             mine = np.flatnonzero((item_N >= 0) & (owner_N >= begin) & (owner_N < end))
             found[mine] = scores[owner_N[mine] - begin, item_N[mine]]
         found[found == 0] = np.nan
         return found
 
-    def _scores(
-        self, rows: Flat, begin: int, end: int, num_items: int
-    ) -> tuple[tuple[Rows, Rows], Floats, Floats]:
-        # Each weight that takes part: its place in the [B, N] scores, its row of the evidence.
-        low = self.start[rows.item]
-        sizes = self.start[rows.item + 1] - low
-        source = np.repeat(np.arange(len(sizes)), sizes)
-        at = np.arange(len(source)) + (low - np.cumsum(sizes) + sizes)[source]
-        cell = (rows.request * num_items)[source] + self.target[at]
-        part = self.weight[at] * rows.weight[source]
-        total = np.bincount(cell, weights=part, minlength=(end - begin) * num_items)
-        # As exact as the answers, so that ties are ties everywhere.
-        scores = total.astype(np.float32).reshape(end - begin, num_items)
-        return (cell, source), part, scores
+    def greatest(self, asked: Asked, evidence: Flat, owner_N: Rows, item_N: Rows) -> Rows:
+        """Return what of the evidence weighed most in the score of each product, -1 for nothing.
+
+        Args:
+            asked: The requests.
+            evidence: What speaks for each request, sorted by request, each product once.
+            owner_N: For which request.
+            item_N: The product, -1 for an unknown one.
+
+        Returns:
+            Rows of products, [N].
+        """
+        num_items = len(asked.ids)
+        found = np.full(len(owner_N), -1, np.int64)
+        for begin, end, rows in _slices(evidence, self.start, num_items, asked.size):
+            mine = np.flatnonzero((item_N >= 0) & (owner_N >= begin) & (owner_N < end))
+            shown = (owner_N[mine] - begin) * num_items + item_N[mine]
+            cell, part, sizes = self._parts(rows, num_items)
+            found[mine] = _greatest(shown, cell, part, np.repeat(rows.item, sizes))
+        return found
+
+    def _scores(self, asked: Asked, evidence: Flat) -> Iterable[tuple[int, int, Floats]]:
+        """Yield the scores of all products, [B, N], for runs of requests; not to be written on."""
+        if len(asked.ids) * asked.size > CELLS_MAX:
+            return self._scores_of(asked, evidence)
+        # Few enough to be kept for the next question.
+        return asked.once((self, id(evidence)), lambda: list(self._scores_of(asked, evidence)))
+
+    def _scores_of(self, asked: Asked, evidence: Flat) -> Iterator[tuple[int, int, Floats]]:
+        num_items = len(asked.ids)
+        for begin, end, rows in _slices(evidence, self.start, num_items, asked.size):
+            cell, part, _ = self._parts(rows, num_items)
+            total = np.bincount(cell, weights=part, minlength=(end - begin) * num_items)
+            # As exact as the answers, so that ties are ties everywhere.
+            yield begin, end, total.astype(np.float32).reshape(end - begin, num_items)
+
+    def _parts(self, rows: Flat, num_items: int) -> tuple[Rows, Floats, Rows]:
+        """Return each weight that takes part: its cell of [B, N], it, how many of each row."""
+        low, high = self.start[rows.item], self.start[rows.item + 1]
+        spans = [slice(*span) for span in zip(low.tolist(), high.tolist(), strict=True)]
+        sizes = high - low
+        cell = np.concatenate([self.target[span] for span in spans]).astype(np.int64)
+        if rows.request[-1]:
+            cell += np.repeat(rows.request * num_items, sizes)
+        part = np.concatenate([self.weight[span] for span in spans])
+        part *= np.repeat(rows.weight, sizes)
+        return cell, part, sizes
 
 
 def _slices(
@@ -188,17 +221,15 @@ def _slices(
         begin = end
 
 
-def _greatest(
-    shown: Rows, key: tuple[Rows, Rows], part: NDArray[np.float32], item: Rows, cells: int
-) -> Rows:
+def _greatest(shown: Rows, cell: Rows, part: Floats, item: Rows) -> Rows:
     # For each shown cell, the product of the evidence whose part of its score is greatest.
-    slot = np.full(cells, -1, np.int32)
-    slot[shown] = np.arange(len(shown))
-    cell, source = key
-    hit = np.flatnonzero(slot[cell] >= 0)
-    where = slot[cell[hit]]
-    order = np.lexsort((part[hit], where))
-    last = np.flatnonzero(np.diff(where[order], append=-1))
-    because = np.full(len(shown), -1, np.int64)
-    because[where[order[last]]] = item[source[hit[order[last]]]]
-    return because
+    asked, place = np.unique(shown, return_inverse=True)
+    because = np.full(len(asked), -1, np.int64)
+    if len(asked):
+        where = np.minimum(np.searchsorted(asked, cell), len(asked) - 1)
+        hit = np.flatnonzero(asked[where] == cell)
+        where = where[hit]
+        order = np.lexsort((part[hit], where))
+        last = np.flatnonzero(np.diff(where[order], append=-1))
+        because[where[order[last]]] = item[hit[order[last]]]
+    return because[place]

@@ -75,19 +75,16 @@ class Content(Base):
         ban_request = np.concatenate([asked.owner_X, asked.owner_S])
         ban_item = np.concatenate([asked.item_X, asked.item_S])
         rows = self._evidence(asked)
-        found = [(NONE, NONE, np.empty(0, np.float32), NONE)]
+        found = [(NONE, NONE, np.empty(0, np.float32))]
         for begin, end in chunks(asked.size, len(ids)):
             some = rows.between(begin, end)
             scores = likeness.scores(some, end - begin)
             inside = (ban_request >= begin) & (ban_request < end)
             scores[ban_request[inside] - begin, ban_item[inside]] = -np.inf
             at, item, score = one_per_group(scores, likeness.group, k)
-            because = likeness.because(some, (at, item))
-            found.append((at + begin, item, score.astype(np.float32), because))
-        request, item, score, because = (
-            np.concatenate(column) for column in zip(*found, strict=True)
-        )
-        return self.picks(asked, (request, item, score), k, because)
+            found.append((at + begin, item, score.astype(np.float32)))
+        request, item, score = (np.concatenate(column) for column in zip(*found, strict=True))
+        return self.picks(asked, (request, item, score), k)
 
     def judge(self, asked: Asked, owner_N: Rows, item_N: Rows) -> Floats:
         """Return the likeness of each product, NaN without a vector, [N]."""
@@ -101,6 +98,16 @@ class Content(Base):
             mine = np.flatnonzero((item_N >= 0) & (owner_N >= begin) & (owner_N < end))
             found[mine] = scores[owner_N[mine] - begin, item_N[mine]]
         return np.where(np.isfinite(found), found, np.float32(np.nan))
+
+    def because(self, asked: Asked, owner_N: Rows, item_N: Rows) -> Rows:
+        """Return the seed, or the product of the history, that is most like each, [N]."""
+        item_N = asked.ids.within(self.ids, item_N)
+        rows = self._evidence(asked.within(self.ids))
+        known = item_N >= 0
+        found = np.full(len(item_N), -1, np.int64)
+        shown = (owner_N[known], item_N[known])
+        found[known] = self._known(self._likeness).because(rows, shown)
+        return self.ids.within(asked.ids, found)
 
     def save(self, folder: Path) -> None:
         """Write products and vectors into `folder`."""

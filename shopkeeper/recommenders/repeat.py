@@ -49,7 +49,7 @@ class Repeat(Base):
         """Return what each shopper bought, the most wanted first; see the contract."""
         asked = asked.within(self.ids)
         own = self._own(asked)
-        return self.picks(asked, (own.request, own.item, own.weight), k, because=own.item)
+        return self.picks(asked, (own.request, own.item, own.weight), k)
 
     def judge(self, asked: Asked, owner_N: Rows, item_N: Rows) -> Floats:
         """Return the score of each product, NaN if never bought, [N]."""
@@ -64,6 +64,10 @@ class Repeat(Base):
             hit = (item_N >= 0) & (key[at] == pair)
             found[hit] = own.weight[at[hit]]
         return found
+
+    def because(self, asked: Asked, owner_N: Rows, item_N: Rows) -> Rows:  # noqa: ARG002
+        """Return the products themselves: they were bought before."""
+        return item_N
 
     def save(self, folder: Path) -> None:
         """Write the known products into `folder`."""

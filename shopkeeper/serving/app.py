@@ -3,6 +3,7 @@
 Knows no models: every answer comes from `engine.shop.Shop`. Loads no training library.
 """
 
+import gc
 import logging
 import socket
 from collections.abc import AsyncIterator, Callable
@@ -107,6 +108,9 @@ def run(
             if self.started and announce:
                 announce(address)
 
+    # What was loaded stays: the collector need not walk it again while a shopper waits.
+    gc.collect()
+    gc.freeze()
     Announcing(config).run(sockets=[listening])
 
 

@@ -306,7 +306,8 @@ def _arrange(events: pl.DataFrame, items: NDArray[np.int32], history_max: int) -
     rows = events["actor"].cast(pl.Enum(actors)).to_physical().to_numpy().astype(np.int32)
     codes = events[schema.EVENT_NAME].cast(pl.Enum(schema.EVENT_NAMES)).to_physical().to_numpy()
     times_us = events[schema.TIME].to_physical().to_numpy()
-    order = np.lexsort((times_us, rows))
+    order = np.argsort(times_us, kind="stable")
+    order = order[np.argsort(rows[order], kind="stable")]
     ends = np.cumsum(np.bincount(rows, minlength=len(actors)))
     kept = order[np.arange(len(order)) >= (ends - history_max)[rows[order]]]
     starts = np.zeros(len(actors) + 1, np.int64)

@@ -48,7 +48,7 @@ def test_commands_and_python_of_the_readme_run(folder):
         assert done.returncode == 0, f"{line}\n{done.stderr}"
         if line.startswith("shopkeeper init"):
             smaller(folder / "myshop" / "shop.toml")
-    (script,) = blocks("python")
+    script, alone = blocks("python")
     done = subprocess.run(
         [sys.executable, "-c", script.replace("17850", "12000")],
         cwd=folder,
@@ -58,6 +58,9 @@ def test_commands_and_python_of_the_readme_run(folder):
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("1 ")
+    done = subprocess.run([sys.executable, "-c", alone], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "cup" in done.stdout
 
 
 def smaller(settings):

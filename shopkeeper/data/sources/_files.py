@@ -4,19 +4,22 @@ import difflib
 from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
-
-import ibis
+from typing import TYPE_CHECKING, Any
 
 from shopkeeper.errors import BadData, Missing
 
+if TYPE_CHECKING:
+    import ibis
 
-def open_rows(backend: Any, path: Path, *, encoding: str = "utf-8") -> ibis.Table:
+
+def open_rows(backend: Any, path: Path, *, encoding: str = "utf-8") -> "ibis.Table":
     """Open Parquet, CSV or a workbook; CSV columns are text, lines count from 1.
 
     A file that is missing, empty, half-written, broken or of another kind is BadData; a workbook
     without a reader for workbooks is Missing.
     """
+    import ibis
+
     path = Path(path)
     if not path.is_file():
         raise BadData(f"There is no file {path}. Give the path of a .parquet, .csv or .xlsx file.")
@@ -45,8 +48,9 @@ def open_rows(backend: Any, path: Path, *, encoding: str = "utf-8") -> ibis.Tabl
     return rows
 
 
-def _workbook(path: Path) -> ibis.Table:
+def _workbook(path: Path) -> "ibis.Table":
     """Read the first sheet of a workbook as text."""
+    import ibis
     import polars as pl
 
     engine = next((name for name in ("fastexcel", "openpyxl") if find_spec(name)), None)
@@ -65,7 +69,7 @@ def _workbook(path: Path) -> ibis.Table:
     return ibis.memtable(rows.with_row_index("line", offset=1))
 
 
-def pick(rows: ibis.Table, wanted: Mapping[str, Sequence[str]], path: Path) -> dict[str, str]:
+def pick(rows: "ibis.Table", wanted: Mapping[str, Sequence[str]], path: Path) -> dict[str, str]:
     """Find each wanted column under one of its names, whatever its case, spaces and underscores.
 
     Args:
@@ -95,7 +99,7 @@ def pick(rows: ibis.Table, wanted: Mapping[str, Sequence[str]], path: Path) -> d
     return found
 
 
-def plain_types(rows: ibis.Table, columns: Sequence[str], path: Path) -> None:
+def plain_types(rows: "ibis.Table", columns: Sequence[str], path: Path) -> None:
     """Raise BadData where a column holds lists, records or bytes instead of plain values."""
     for name in columns:
         dtype = rows[name].type()
@@ -124,12 +128,16 @@ def as_whole(number: Any, dtype: str = "int64") -> Any:
 
 def as_id(value: Any) -> Any:
     """Read an id as text; `17850.0` is 17850, and blanks are null."""
+    import ibis
+
     text = value.cast("string").strip().re_replace(r"^(\d+)\.0+$", r"\1")
     return text.lower().isin(["", "nan", "none", "null", "na"]).ifelse(ibis.null("string"), text)
 
 
 def as_minor(total: Any, exponent: int = 2) -> Any:
     """Turn money into minor units; what is above nothing stays at least 1."""
+    import ibis
+
     minor = as_whole(total * 10**exponent)
     return ((total > 0) & (minor == 0)).ifelse(ibis.literal(1, "int64"), minor)
 

@@ -12,14 +12,16 @@ import hashlib
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
-import ibis
 import polars as pl
 
 from shopkeeper import schema
 from shopkeeper.data.sources import _files, _titles
 from shopkeeper.errors import BadData, Missing
+
+if TYPE_CHECKING:
+    import ibis
 
 FILES = ("transactions", "products", "coupons", "campaign_descriptions", "demographics")
 COLUMNS = {
@@ -69,7 +71,7 @@ class CompleteJourney:
                 )
         return paths
 
-    def read(self, backend: Any, location: Path | None) -> dict[str, ibis.Table]:
+    def read(self, backend: Any, location: Path | None) -> "dict[str, ibis.Table]":
         """Return `events`, `products`, `promotions` and `shoppers` as they stand in the files.
 
         A file that is missing, empty, broken or has other columns is BadData; the package that
@@ -84,7 +86,9 @@ class CompleteJourney:
             "shoppers": _shoppers(raw["demographics"]),
         }
 
-    def _events(self, sales: ibis.Table, products: ibis.Table) -> ibis.Table:
+    def _events(self, sales: "ibis.Table", products: "ibis.Table") -> "ibis.Table":
+        import ibis
+
         fuel = products.filter(products.product_type.contains("GASOLINE"))
         firsts = sales.group_by("basket_id").agg(_first=sales.line.min())
         rows = sales.inner_join(firsts, "basket_id")
@@ -112,8 +116,10 @@ class CompleteJourney:
             raw_sales_value=rows.sales_value,
         )
 
-    def _products(self, path: Path, sales_path: Path) -> ibis.Table:
+    def _products(self, path: Path, sales_path: Path) -> "ibis.Table":
         """Make titles of the abbreviations; products that were sold but never listed come last."""
+        import ibis
+
         listed = pl.read_parquet(path, columns=list(COLUMNS["products"]))
         sold = pl.scan_parquet(sales_path).select(pl.col("product_id").unique()).collect()
         unlisted = sold.join(listed, on="product_id", how="anti").sort("product_id")
@@ -160,7 +166,7 @@ def _package_folder() -> Path:
     return Path(next(iter(spec.submodule_search_locations))) / "data"
 
 
-def _open(backend: Any, name: str, path: Path) -> ibis.Table:
+def _open(backend: Any, name: str, path: Path) -> "ibis.Table":
     rows = _files.open_rows(backend, path)
     names = _files.pick(rows, {column: (column,) for column in COLUMNS[name]}, path)
     _files.plain_types(rows, list(names.values()), path)
@@ -191,8 +197,10 @@ def _group(words: str) -> str:
     return f"group-{hashlib.sha256(words.encode()).hexdigest()[:12]}"
 
 
-def _promotions(coupons: ibis.Table, campaigns: ibis.Table) -> ibis.Table:
+def _promotions(coupons: "ibis.Table", campaigns: "ibis.Table") -> "ibis.Table":
     """Lay the coupons of each campaign beside its days, the last one included."""
+    import ibis
+
     told = campaigns.select("campaign_id", "campaign_type", "start_date", "end_date")
     rows = coupons.inner_join(told, "campaign_id")
     number = rows.campaign_id.cast("string")
@@ -207,8 +215,10 @@ def _promotions(coupons: ibis.Table, campaigns: ibis.Table) -> ibis.Table:
     )
 
 
-def _shoppers(households: ibis.Table) -> ibis.Table:
+def _shoppers(households: "ibis.Table") -> "ibis.Table":
     """Turn a column an attribute into a row an attribute; `line` counts attributes."""
+    import ibis
+
     names = [name for name in households.columns if name not in ("household_id", "line")]
     parts = [
         households.select(

@@ -7,15 +7,17 @@ are no departments, sizes or pictures. Knows nothing of which rows are sound.
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
-import ibis
 import polars as pl
 
 from shopkeeper import schema
 from shopkeeper.data.descriptions import is_note
 from shopkeeper.data.sources import _files, _titles
 from shopkeeper.errors import BadData
+
+if TYPE_CHECKING:
+    import ibis
 
 COLUMNS = {
     "invoice": ("InvoiceNo", "Invoice"),
@@ -62,7 +64,7 @@ class OnlineRetail:
             )
         return [Path(location)]
 
-    def read(self, backend: Any, location: Path | None) -> dict[str, ibis.Table]:
+    def read(self, backend: Any, location: Path | None) -> "dict[str, ibis.Table]":
         """Return `events` and `products` as they stand in the file.
 
         A file that is missing, empty, broken or has other columns is BadData; a workbook without
@@ -75,7 +77,9 @@ class OnlineRetail:
         raw = rows.select("line", **{word: rows[name] for word, name in names.items()})
         return {"events": self._events(raw), "products": self._products(raw)}
 
-    def _events(self, raw: ibis.Table) -> ibis.Table:
+    def _events(self, raw: "ibis.Table") -> "ibis.Table":
+        import ibis
+
         invoice = _files.as_id(raw.invoice)
         firsts = raw.group_by(_invoice=invoice.fill_null("")).agg(_first=raw.line.min())
         rows = raw.mutate(
@@ -105,8 +109,10 @@ class OnlineRetail:
             raw_time=rows.time.cast("string"),
         )
 
-    def _products(self, raw: ibis.Table) -> ibis.Table:
+    def _products(self, raw: "ibis.Table") -> "ibis.Table":
         """Name each code by its most frequent description that is not a note."""
+        import ibis
+
         words = raw.select(
             "line", item=_files.as_id(raw.code).upper(), words=raw.title.cast("string").strip()
         )

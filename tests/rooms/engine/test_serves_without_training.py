@@ -4,7 +4,17 @@ import subprocess
 import sys
 import textwrap
 
-BLOCKED = ("torch", "transformers", "onnx", "onnxscript", "safetensors", "sklearn", "altair")
+BLOCKED = (
+    "torch",
+    "transformers",
+    "onnx",
+    "onnxscript",
+    "safetensors",
+    "lightgbm",
+    "sklearn",
+    "pandas",
+    "altair",
+)
 
 
 def test_a_trained_shop_serves_with_every_training_library_out_of_reach(trained):

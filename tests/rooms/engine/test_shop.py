@@ -245,7 +245,7 @@ def test_a_damaged_new_bundle_leaves_the_old_one_answering(trained, monkeypatch)
     with Shop.open(trained) as shop:
         old = shop.search("tea").bundle
         new = Shop.open(trained).train()["version"]
-        ranker = trained / "bundles" / new / "fusion" / "ranker" / "trees.txt"
+        ranker = trained / "bundles" / new / "fusion" / "ranker" / "trees.onnx"
         ranker.write_text("broken")
         assert shop.search("tea").bundle == old
 
