@@ -90,10 +90,10 @@ class TrainSection:
     """What the ranker looks at; names from `shopkeeper list features`."""
     ranker: str = "gbdt"
     """A name from `shopkeeper list ranking`."""
-    period_days: int = 30
+    period_days: int = 28
     """Length of one held-back period; the ranker learns on such periods."""
-    period_step_days: int = 30
-    """How many days lie between the beginnings of two held-back periods."""
+    period_step_days: int = 28
+    """Days from one held-back period to the next; whole weeks, so that all begin on one weekday."""
     periods: int = 3
     """How many held-back periods the ranker learns on."""
     label_baskets: int = 2

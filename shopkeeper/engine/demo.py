@@ -44,7 +44,6 @@ SHOPS = {
         ),
         train={"fused": ("popular", "repeat", "item_knn", "ease"), "candidates": 120},
         parts={
-            "ranking.gbdt": {"trees": 200},
             "recommenders.repeat": {"half_life_days": 120.0},
             "recommenders.ease": {
                 "regularisation": 300.0,

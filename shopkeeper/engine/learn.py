@@ -181,7 +181,7 @@ def _compare(fusion: Fusion, asked: Asked, targets: pl.DataFrame, new_weight: fl
     What is new is bought so seldom that more baskets must tell of it; its hits are weighed down
     so that they count as much as if the near baskets alone had told.
     """
-    features, nears, fars, owns = [], [], [], []
+    features, nears, fars, owns, owners = [], [], [], [], []
     for first, chunk in chunks(asked):
         _, at = fusion.propose(chunk)
         part = targets.slice(first, chunk.size)
@@ -190,11 +190,17 @@ def _compare(fusion: Fusion, asked: Asked, targets: pl.DataFrame, new_weight: fl
         nears.append(_hits(at, part["near"], fusion.ids))
         fars.append(_hits(at, part["far"], fusion.ids))
         owns.append(own)
+        owners.append(at.owner_N + first)
     near, far, own = (np.concatenate(parts) for parts in (nears, fars, owns))
+    owner = np.concatenate(owners)
     share = near[~own].sum() / max(far[~own].sum(), 1)
     weights = np.where(own, 1.0, np.where(far, new_weight * share, new_weight))
     labels = np.where(own, near, far)
-    return np.concatenate(features), labels.astype(np.float32), weights.astype(np.float32)
+    # A shopper with large baskets has many hits; without this the ranker would be theirs.
+    hits_B = np.maximum(np.bincount(owner, labels, minlength=asked.size), 1)
+    evened = weights / np.sqrt(hits_B)[owner]
+    evened *= weights.mean() / evened.mean()
+    return np.concatenate(features), labels.astype(np.float32), evened.astype(np.float32)
 
 
 def _hits(at: Moment, targets: pl.Series, ids: Ids) -> NDArray[np.bool_]:

@@ -23,7 +23,16 @@ from shopkeeper.features._purchases import (
 )
 
 HALF_LIVES = (14, 42, 180)
-ABSENT_IS_ZERO = ("own_recent", "own_share", "own_rate", *(f"own_decay{h}" for h in HALF_LIVES))
+MEAN_LIVES = (60, 120, 300)
+SIZE_POWER = 0.25
+"""A product from a basket of n counts one nth to this power: a few things were meant."""
+ABSENT_IS_ZERO = (
+    "own_recent",
+    "own_share",
+    "own_rate",
+    *(f"own_decay{h}" for h in HALF_LIVES),
+    *(f"own_meant{t}" for t in MEAN_LIVES),
+)
 
 
 class ShopperProduct:
@@ -62,6 +71,7 @@ class ShopperProduct:
             "own_due",
             "own_due_typical",
             "own_rate",
+            *(f"own_meant{t}{kind}" for t in MEAN_LIVES for kind in ("", "_relative")),
         )
 
     def compute(self, moment: Moment) -> NDArray[np.float32]:
@@ -82,6 +92,11 @@ class ShopperProduct:
         found["own_due"] = last / np.maximum(found["own_gap_days"], 1)
         found["own_due_typical"] = last / np.maximum(self._product["gap_days"][moment.item_N], 1)
         found["own_rate"] = found["own_share"] / self._product["lines_per_buyer"][moment.item_N]
+        for t in MEAN_LIVES:
+            meant_N = found[f"own_meant{t}"]
+            best_B = np.full(moment.now_B.size, 1e-9)
+            np.maximum.at(best_B, moment.owner_N, meant_N)
+            found[f"own_meant{t}_relative"] = meant_N / best_B[moment.owner_N]
         return np.column_stack([found[name] for name in self.names()]).astype(np.float32)
 
     def _by_pair(self, moment: Moment) -> tuple[NDArray[np.int64], dict[str, NDArray[np.float64]]]:
@@ -96,14 +111,16 @@ class ShopperProduct:
         head = np.flatnonzero(np.diff(pair_H[order], prepend=-1))
         if head.size == 0:
             empty = np.empty(0)
-            return np.empty(0, np.int64), dict.fromkeys(self.names()[:-3], empty)
+            return np.empty(0, np.int64), dict.fromkeys(self.names(), empty)
         tail = np.append(head[1:], order.size) - 1
         age, ago = age_H[order], ago_H[order]
+        size = np.bincount(basket_H)[basket_H][order].astype(float) ** SIZE_POWER
         pair_P, times = pair_H[order][head], (tail - head + 1).astype(float)
         columns = {
             "own_recent": np.add.reduceat((ago < self.config.recent_baskets).astype(float), head),
             "own_share": times / baskets_B[pair_P // moment.size],
             **{f"own_decay{h}": np.add.reduceat(2.0 ** (-age / h), head) for h in HALF_LIVES},
+            **{f"own_meant{t}": np.add.reduceat(np.exp(-age / t) / size, head) for t in MEAN_LIVES},
             "own_last_days": age[tail],
             "own_baskets_ago": ago[tail].astype(float),
             "own_gap_days": np.where(

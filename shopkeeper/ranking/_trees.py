@@ -6,6 +6,7 @@ last digits only.
 """
 
 from collections import defaultdict
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -13,11 +14,11 @@ import numpy as np
 MISSING = ("NaN", "None")
 
 
-def to_onnx(dump: dict[str, Any], num_features: int) -> bytes:
-    """Return the graph of `x` [N, F] float32 to `y` [N, 1], the sum of the leaves.
+def to_onnx(dumps: Sequence[dict[str, Any]], num_features: int) -> bytes:
+    """Return the graph of `x` [N, F] float32 to `y` [N, 1], the mean of the models' scores.
 
     Args:
-        dump: What `lightgbm.Booster.dump_model` returns, of a model with numbers only.
+        dumps: What `lightgbm.Booster.dump_model` returns, of models with numbers only.
         num_features: F.
 
     Returns:
@@ -27,8 +28,10 @@ def to_onnx(dump: dict[str, Any], num_features: int) -> bytes:
 
     nodes: dict[str, list[Any]] = defaultdict(list)
     leaves: dict[str, list[Any]] = defaultdict(list)
-    for tree, info in enumerate(dump["tree_info"]):
-        _write(info["tree_structure"], tree, 0, nodes, leaves)
+    trees = [info["tree_structure"] for dump in dumps for info in dump["tree_info"]]
+    for number, tree in enumerate(trees):
+        _write(tree, number, 0, nodes, leaves)
+    leaves["weights"] = [weight / len(dumps) for weight in leaves["weights"]]
     body = helper.make_node(
         "TreeEnsembleRegressor",
         ["x"],

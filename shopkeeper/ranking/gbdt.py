@@ -27,9 +27,11 @@ class Gbdt:
     class Config:
         """Settings under [ranking.gbdt] in shop.toml."""
 
-        trees: int = 150
-        """How many trees; each adds about 5 microseconds per hundred candidates."""
-        learning_rate: float = 0.07
+        models: int = 2
+        """How many models, each with a seed of its own, whose scores are averaged."""
+        trees: int = 90
+        """Trees of one model; each adds about 3 microseconds per hundred candidates."""
+        learning_rate: float = 0.1
         """Weight of each new tree."""
         leaves: int = 31
         """Leaves of one tree at most."""
@@ -49,8 +51,8 @@ class Gbdt:
         """Same seed and data, same trees."""
 
         def __post_init__(self) -> None:
-            if self.trees < 1 or self.leaves < 2:
-                raise ValueError("trees must be at least 1 and leaves at least 2.")
+            if min(self.models, self.trees) < 1 or self.leaves < 2:
+                raise ValueError("models and trees must be at least 1, leaves at least 2.")
             if not 0 < self.negatives_share <= 1:
                 raise ValueError(f"negatives_share must be in (0, 1], got {self.negatives_share}.")
 
@@ -70,10 +72,12 @@ class Gbdt:
         chance = np.random.default_rng(self.config.seed).random(labels.size)
         kept = (labels > 0) | (chance < self.config.negatives_share)
         data = lightgbm.Dataset(
-            features[kept], labels[kept], weight=weights[kept], params=self._params()
+            features[kept], labels[kept], weight=weights[kept], params=self._params(0)
         )
-        trees = lightgbm.train(self._params(), data, self.config.trees)
-        return self._open(to_onnx(trees.dump_model(), features.shape[1]))
+        seeds = range(self.config.models)
+        learned = [lightgbm.train(self._params(n), data, self.config.trees) for n in seeds]
+        dumps = [trees.dump_model() for trees in learned]
+        return self._open(to_onnx(dumps, features.shape[1]))
 
     def score(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return the log odds per row, [N]; odds are shifted by the sampling of negatives."""
@@ -106,7 +110,7 @@ class Gbdt:
         )
         return self
 
-    def _params(self) -> dict[str, Any]:
+    def _params(self, number: int) -> dict[str, Any]:
         config = self.config
         return {
             "objective": "binary",
@@ -118,7 +122,8 @@ class Gbdt:
             "bagging_freq": 1,
             "lambda_l2": config.l2,
             "max_bin": 63,
-            "seed": config.seed,
+            "seed": config.seed * config.models + number,
+            "data_random_seed": config.seed,
             "num_threads": config.threads,
             "deterministic": True,
             "force_row_wise": True,

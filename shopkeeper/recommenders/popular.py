@@ -1,7 +1,7 @@
 """Most wanted products of the last days, newer actions counting more.
 
-Source: DecayPop of Ji et al., SIGIR 2020; here each shopper counts once per product, with the
-strongest of what they did. Knows nothing of shoppers: everyone gets the same list.
+Source: DecayPop of Ji et al., SIGIR 2020; here each shopper counts once per product and
+day, with the strongest of what they did. Knows nothing of shoppers: everyone gets the same list.
 """
 
 from dataclasses import dataclass
@@ -55,7 +55,9 @@ class Popular(Ranking):
         learned = Learned(events, weights_of(self.config), ids)
         fresh = np.where(learned.age_days <= self.config.window_days, 1.0, OLDER)
         value = learned.weight * np.exp2(-learned.age_days / self.config.half_life_days) * fresh
-        _, item, value = strongest(learned.shoppers(), learned.item, value, len(ids))
+        day = learned.age_days.astype(np.int64)
+        visit = learned.shoppers() * (day.max(initial=0) + 1) + day
+        _, item, value = strongest(visit, learned.item, value, len(ids))
         total = np.bincount(item, weights=value, minlength=len(ids))
         seen = np.bincount(item, minlength=len(ids)) > 0
         return self._rank(ids, np.where(seen, total, np.nan))

@@ -143,3 +143,25 @@ def test_prices_are_those_paid_before_the_moment():
     early = registry.build("features", "product_trend").fit(paid, PRODUCTS, NOW - timedelta(days=4))
     prices = dict(zip(early.names(), early.compute(batch()).T, strict=True))["price"]
     assert set(prices) == {100.0}
+
+
+def test_purchases_from_small_baskets_count_more():
+    found = columns("shopper_product")
+    # Each of a's baskets holds one product, so size does not matter: three, two and one day ago.
+    assert found["own_meant60"][0] == pytest.approx(np.exp(-3 / 60) + np.exp(-1 / 60))
+    assert found["own_meant60_relative"][0] == 1
+    assert found["own_meant60_relative"][1] == pytest.approx(
+        np.exp(-2 / 60) / found["own_meant60"][0]
+    )
+    at_once = requests({"b": ["p002", "p003"]}, NOW)
+    steps = at_once["history"].list.eval(
+        pl.struct(
+            pl.element().struct.field("item_id"),
+            pl.element().struct.field("event_name"),
+            pl.lit(NOW - timedelta(days=1)).cast(pl.Datetime("us", "UTC")).alias("time"),
+        )
+    )
+    part = registry.build("features", "shopper_product").fit(EVENTS, PRODUCTS, NOW)
+    two = at(at_once.with_columns(history=steps), CANDIDATES.head(2), {})
+    meant = dict(zip(part.names(), part.compute(two).T, strict=True))["own_meant60"]
+    assert meant == pytest.approx([np.exp(-1 / 60) / 2**0.25] * 2)
