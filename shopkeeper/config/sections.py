@@ -102,8 +102,8 @@ class TrainSection:
     """The same for products that are new to the shopper, which are seldom bought."""
     new_weight: float = 2.0
     """What a product counts that is new to the shopper, beside 1 for one bought before."""
-    candidates: int = 100
-    """How many products each recommender proposes to the ranker."""
+    candidates: int = 60
+    """How many products each recommender proposes to the ranker; `repeat` four times as many."""
     history_max: int = 1000
     """How many of a shopper's newest events count."""
     requests_max: int = 4000

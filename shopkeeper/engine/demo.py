@@ -42,7 +42,7 @@ SHOPS = {
             "simulated after real grocery shopping, for educational and exploratory use only, not "
             "for research or commercial decisions."
         ),
-        train={"fused": ("popular", "repeat", "item_knn", "ease"), "candidates": 120},
+        train={"fused": ("popular", "repeat", "item_knn", "ease")},
         parts={
             "recommenders.repeat": {"half_life_days": 120.0},
             "recommenders.ease": {

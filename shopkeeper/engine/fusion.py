@@ -15,7 +15,7 @@ from shopkeeper.features import PURCHASE, moment
 
 OWN = "repeat"
 """The recommender of products bought before; the others bring what is new to the shopper."""
-OWN_TIMES = 2
+OWN_TIMES = 4
 """How many times as many candidates it may bring."""
 
 CHUNK = 256
