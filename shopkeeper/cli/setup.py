@@ -26,16 +26,20 @@ def init(
     ] = "complete_journey",
     file: Annotated[str, typer.Option(help="The file or folder that the source reads.")] = "",
     name: Annotated[str, typer.Option(help="What the shop is called.")] = "My shop",
-    currency: Annotated[str, typer.Option(help="ISO 4217 code of prices without one.")] = "USD",
+    currency: Annotated[
+        str | None,
+        typer.Option(help="ISO 4217 code of prices without one; the source's own, or USD."),
+    ] = None,
 ) -> None:
     """Make a shop: a folder with a `shop.toml` that names every setting.
 
     Example: shopkeeper init myshop --source online_retail --file online_retail.csv
     """
+    own = getattr(registry.find("data.sources", source).Config(), "currency", "USD")
     path = settings.init(
         folder,
         data={"source": source, "file": str(Path(file).resolve()) if file else ""},
-        shop={"name": name, "currency": currency},
+        shop={"name": name, "currency": currency or own},
     )
     print(f"Wrote {path}. Next: shopkeeper ingest --shop {folder}")
 

@@ -1,6 +1,7 @@
 """The sections of `shop.toml`; the string below a field is its comment in the file."""
 
 import dataclasses
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -27,6 +28,8 @@ class ShopSection:
     def __post_init__(self) -> None:
         if self.clock not in ("live", "replay"):
             raise ValueError(f"clock must be live or replay, got {self.clock!r}.")
+        if not re.fullmatch("[A-Z]{3}", self.currency):
+            raise ValueError(f"currency must be an ISO 4217 code like USD, got {self.currency!r}.")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

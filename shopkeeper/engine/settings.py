@@ -61,7 +61,8 @@ def init(
     Args:
         folder: Where the shop will live; made if it is not there.
         parts_given: Settings of parts that are not the defaults, by address.
-        **shop: Values by section, such as `data={"source": "online_retail"}`.
+        **shop: Values by section, such as `data={"source": "online_retail"}`; the shop's currency
+            is also that of its source.
 
     Returns:
         The file written.
@@ -79,10 +80,14 @@ def init(
         }
     except (TypeError, ValueError, AttributeError) as error:
         raise BadConfig(f"These settings cannot be: {error}.") from error
-    registry.find("data.sources", sections.get("data", Config().data).source)
+    source = f"data.sources.{sections.get('data', Config().data).source}"
+    given = {address: dict(values) for address, values in (parts_given or {}).items()}
+    if "currency" in registry.find(*source.rsplit(".", 1)).Config.__dataclass_fields__:
+        money = sections.get("shop", Config().shop).currency
+        given.setdefault(source, {}).setdefault("currency", money)
     folder.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(".part")
-    partial.write_text(config.write(Config(**sections, parts=parts_given or {}), parts()), "utf-8")
+    partial.write_text(config.write(Config(**sections, parts=given), parts()), "utf-8")
     partial.replace(path)
     return path
 

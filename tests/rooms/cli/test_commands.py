@@ -10,6 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from shopkeeper.cli.main import app
+from shopkeeper.engine import settings
 
 COMMANDS = ("init", "ingest", "train", "evaluate", "serve", "search", "recommend", "demo", "list")
 SHOPKEEPER = Path(sys.executable).parent / "shopkeeper"
@@ -42,6 +43,17 @@ def test_init_writes_a_shop_that_can_be_read(tmp_path):
     text = (tmp_path / "new" / "shop.toml").read_text()
     assert 'source = "online_retail"' in text
     assert "is there already" in mistake("init", tmp_path / "new")
+
+
+def test_the_currency_of_a_shop_is_that_of_its_source_unless_said(tmp_path):
+    for said, expected in (((), "GBP"), (("--currency", "EUR"), "EUR")):
+        run("init", tmp_path / expected, "--source", "online_retail", *said)
+        config = settings.read(tmp_path / expected)
+        assert config.shop.currency == expected
+        assert config.part("data.sources", "online_retail")["currency"] == expected
+        assert config.part("data.sources", "complete_journey")["currency"] == "USD"
+    said = mistake("init", tmp_path / "new", "--currency", "pounds")
+    assert "currency must be an ISO 4217 code like USD, got 'pounds'" in said
 
 
 def test_a_trained_shop_answers_in_tables_and_in_json(trained_once):
