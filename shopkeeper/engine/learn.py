@@ -5,7 +5,7 @@ fitted on what was known then, and asked for the basket that came next. Then all
 `end`. Nothing ever sees an event of its own future.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -217,8 +217,10 @@ def _moments(config: Config) -> list[int]:
 
 
 def _seeded(shelf: str, name: str, config: Config, seed: int) -> Any:
-    """Build a part with the shop's settings, and the seed where it takes one."""
-    settings: Mapping[str, object] = config.part(shelf, name)
+    """Build a part with the shop's settings; where it takes a seed, the run's is added to it."""
+    settings = dict(config.part(shelf, name))
     fields = registry.find(shelf, name).Config.__dataclass_fields__
-    more = {"seed": seed} if "seed" in fields and "seed" not in settings else {}
-    return registry.build(shelf, name, **settings, **more)
+    if "seed" in fields:
+        # shop.toml names every default, so a seed that stands there is no reason to ignore a run's.
+        settings["seed"] = settings.get("seed", fields["seed"].default) + seed
+    return registry.build(shelf, name, **settings)

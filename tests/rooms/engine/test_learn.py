@@ -90,6 +90,14 @@ def test_same_seed_same_page_and_one_request_as_in_a_batch():
     assert_frame_equal(alone.drop("request"), page.filter(pl.col("request") == 7).drop("request"))
 
 
+def test_another_seed_makes_another_ranker_whatever_the_settings_name():
+    named = replace(CONFIG, parts={**CONFIG.parts, "ranking.gbdt": {"seed": 3, "trees": 10}})
+    rankers = [learn(named, KNOWN, END, seed)[1].ranker for seed in (0, 1)]
+    assert [ranker.config.seed for ranker in rankers] == [3, 4]
+    scores = [ranked(learn(CONFIG, KNOWN, END, n)[1], asked(), 5)["score"] for n in (0, 1)]
+    assert not scores[0].equals(scores[1])
+
+
 def test_excluded_products_never_come_and_scores_of_the_rest_stay():
     fusion = learn(CONFIG, KNOWN, END)[1]
     page = ranked(fusion, asked(), 5)
