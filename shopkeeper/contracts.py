@@ -205,9 +205,9 @@ class Ranker(Protocol):
 class Policy(Protocol):
     """Decides what may be shown. One file in `policies` for each rule."""
 
-    def apply(self, page: Picks, asked: Asked, products: pl.DataFrame) -> Rows:
+    def apply(self, page: Picks, asked: Asked, products: Mapping[str, Sequence[Any]]) -> Rows:
         """Return the places of `page` that stay, in the order to be shown, [M].
 
-        `products` are `schema.PRODUCTS` rows, one for each of the page's and in their order; all
-        null where the shop does not know the product. Requests stay in order.
+        `products` holds the columns of `schema.PRODUCTS`, a value for each row of the page; None
+        in all of them where the shop does not know the product. Requests stay in order.
         """

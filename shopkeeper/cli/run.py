@@ -1,5 +1,6 @@
 """`shopkeeper serve`, `demo`: open the shop."""
 
+import gc
 from pathlib import Path
 from typing import Annotated
 
@@ -29,6 +30,8 @@ def serve(
 
     Example: shopkeeper serve --shop myshop --port 8080
     """
+    # What is loaded now stays: the collector would only look for what cannot be found.
+    gc.disable()
     from shopkeeper.serving.app import run
 
     opened = Shop.open(shop)

@@ -39,7 +39,9 @@ class Catalogue:
     def __init__(self, products: pl.DataFrame) -> None:
         """Take `schema.PRODUCTS` rows with distinct ids."""
         self.table = conform(products, PRODUCTS)
-        self._row = {item: row for row, item in enumerate(self.table[PRODUCT_ID].to_list())}
+        # Lists, for a page looks at a hundred products and must not wake a pool of threads.
+        self._columns = {name: self.table[name].to_list() for name in PRODUCTS}
+        self._row = {item: row for row, item in enumerate(self._columns[PRODUCT_ID])}
         self._newer: dict[str, dict[str, Any]] = {}
         self._now = self.table
 
@@ -55,7 +57,8 @@ class Catalogue:
             return self._newer[item]
         if item not in self._row:
             raise NotFound(f"There is no product '{item[:80]}' in this shop.")
-        return self.table.row(self._row[item], named=True)
+        row = self._row[item]
+        return {name: column[row] for name, column in self._columns.items()}
 
     def rows(self, items: Sequence[str]) -> pl.DataFrame:
         """Return the products of these ids, in this order; ids nobody knows are left out."""
@@ -65,13 +68,16 @@ class Catalogue:
         known = [self.get(item) for item in items if item in self]
         return pl.DataFrame(known, schema=PRODUCTS)
 
-    def aligned(self, items: Sequence[str]) -> pl.DataFrame:
-        """Return one row for each of these ids, in this order; all null for one nobody knows."""
-        if any(item in self._newer or item not in self._row for item in items):
-            nothing: dict[str, Any] = dict.fromkeys(PRODUCTS)
-            known = [self.get(item) if item in self else nothing for item in items]
-            return pl.DataFrame(known, schema=PRODUCTS)
-        return self.table[pl.Series([self._row[item] for item in items], dtype=pl.UInt32)]
+    def aligned(self, items: Sequence[str]) -> dict[str, list[Any]]:
+        """Return each column of `schema.PRODUCTS` for these ids, None for one nobody knows."""
+        if self._newer and not self._newer.keys().isdisjoint(items):
+            rows = [self.get(item) if item in self else dict.fromkeys(PRODUCTS) for item in items]
+            return {name: [row[name] for row in rows] for name in PRODUCTS}
+        at = [self._row.get(item) for item in items]
+        return {
+            name: [None if row is None else column[row] for row in at]
+            for name, column in self._columns.items()
+        }
 
     def put(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """Let these rows of `schema.PRODUCTS` replace what was known of their ids."""

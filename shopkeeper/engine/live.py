@@ -256,8 +256,11 @@ class Live:
     def products(self, items: Iterable[str | None]) -> dict[str, dict[str, Any]]:
         """Return products by id, as rows of `schema.PRODUCTS`; all None for one nobody knows."""
         wanted = list(dict.fromkeys(item for item in items if item is not None))
-        rows = self.catalogue.aligned(wanted).iter_rows(named=True)
-        return dict(zip(wanted, rows, strict=True))
+        columns = self.catalogue.aligned(wanted)
+        return {
+            item: {name: column[at] for name, column in columns.items()}
+            for at, item in enumerate(wanted)
+        }
 
     def walkers(self, k: int) -> list[dict[str, Any]]:
         """Name shoppers of different habits, and say what each buys most."""

@@ -74,7 +74,10 @@ def compose(
     for policy in policies:
         kept = policy.apply(page, asked, products)
         if not np.array_equal(kept, np.arange(len(page))):
-            page, products = page.take(kept), products[kept]
+            page = page.take(kept)
+            products = {
+                name: [column[at] for at in kept.tolist()] for name, column in products.items()
+            }
     return _led(page.take(np.arange(min(k, len(page)))), asked, recommenders)
 
 

@@ -351,7 +351,7 @@ class Shop:
             raise ShopkeeperError("Another process serves this shop already. Stop it first.")
         self.suggest("w")
         item = self.live.catalogue.table[PRODUCT_ID][0]
-        shoppers = self.live.walkers(3)
+        shoppers = self.live.walkers(1)
         for placement in self.placements():
             self.recommend(placement, items=[item])
             for shopper in shoppers:

@@ -1,9 +1,10 @@
 """Nothing that the shopper does not want to see: what was dismissed, what the request excludes."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-import polars as pl
 
 from shopkeeper.arrays import Asked, Picks, Rows
 from shopkeeper.schema import EVENT_NAMES
@@ -31,7 +32,12 @@ class Dismissed:
     def __init__(self, config: Config) -> None:
         self.config = config
 
-    def apply(self, page: Picks, asked: Asked, products: pl.DataFrame) -> Rows:  # noqa: ARG002
+    def apply(
+        self,
+        page: Picks,
+        asked: Asked,
+        products: Mapping[str, Sequence[Any]],  # noqa: ARG002
+    ) -> Rows:
         """Keep products that their request does not exclude and their shopper did not dismiss."""
         num_items = len(asked.ids)
         if not (len(asked.item_X) or (asked.event_H == DISMISS).any()):

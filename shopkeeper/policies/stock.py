@@ -1,9 +1,10 @@
 """Only what can be sold: products that the shop knows and has in stock."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-import polars as pl
 
 from shopkeeper.arrays import Asked, Picks, Rows
 from shopkeeper.schema import PRODUCT_ID
@@ -28,10 +29,15 @@ class Stock:
     def __init__(self, config: Config) -> None:
         self.config = config
 
-    def apply(self, page: Picks, asked: Asked, products: pl.DataFrame) -> Rows:  # noqa: ARG002
+    def apply(
+        self,
+        page: Picks,  # noqa: ARG002
+        asked: Asked,  # noqa: ARG002
+        products: Mapping[str, Sequence[Any]],
+    ) -> Rows:
         """Keep products that are known and can be sold."""
         sellable = {*self.config.sellable, *([None] if self.config.unsaid else [])}
-        said, known = products["availability"].to_list(), products[PRODUCT_ID].to_list()
+        said, known = products["availability"], products[PRODUCT_ID]
         may = [
             item is not None and word in sellable for item, word in zip(known, said, strict=True)
         ]

@@ -1,10 +1,11 @@
 """A page that is not all of one kind: so many variants of a product, so many of a category."""
 
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-import polars as pl
 from numpy.typing import NDArray
 
 from shopkeeper.arrays import Asked, Picks, Rows
@@ -33,7 +34,12 @@ class Variety:
     def __init__(self, config: Config) -> None:
         self.config = config
 
-    def apply(self, page: Picks, asked: Asked, products: pl.DataFrame) -> Rows:  # noqa: ARG002
+    def apply(
+        self,
+        page: Picks,
+        asked: Asked,  # noqa: ARG002
+        products: Mapping[str, Sequence[Any]],
+    ) -> Rows:
         """Keep the best of each kind; products without a kind stay."""
         kept = np.ones(len(page), np.bool_)
         for column, most in (
@@ -41,17 +47,17 @@ class Variety:
             (CATEGORY, self.config.per_category_max),
         ):
             if most:
-                kept[kept] = _first(page.owner_E[kept], products[column].to_list(), kept, most)
+                kept[kept] = _first(page.owner_E[kept], products[column], kept, most)
         return np.flatnonzero(kept)
 
 
 def _first(
-    owner: Rows, kinds: list[str | None], kept: NDArray[np.bool_], most: int
+    owner: Rows, kinds: Sequence[str | None], kept: NDArray[np.bool_], most: int
 ) -> NDArray[np.bool_]:
     """Say which of the kept rows are among the first `most` of their request and kind."""
     seen: Counter[tuple[int, str]] = Counter()
     first = np.ones(len(owner), np.bool_)
-    mine = [kinds[at] for at in np.flatnonzero(kept)]
+    mine = [kinds[at] for at in np.flatnonzero(kept).tolist()]
     for place, (request, kind) in enumerate(zip(owner.tolist(), mine, strict=True)):
         if kind is not None:
             seen[request, kind] += 1

@@ -111,6 +111,7 @@ def run(
     # What was loaded stays: the collector need not walk it again while a shopper waits.
     gc.collect()
     gc.freeze()
+    gc.enable()
     Announcing(config).run(sockets=[listening])
 
 
