@@ -37,13 +37,14 @@ def open_rows(backend: Any, path: Path, *, encoding: str = "utf-8") -> "ibis.Tab
         else:
             rows = backend.read_csv(path, all_varchar=True, header=True, encoding=encoding)
             rows = rows.mutate(line=ibis.row_number() + 1)
-        first = rows.head(1).to_pyarrow()
+        # Straight from the engine: Ibis would load Pandas first to hand one row over.
+        first = backend.raw_sql(backend.compile(rows.head(1))).fetchall()
     except Exception as error:
         reason = str(error).strip().splitlines()[0][:200]
         raise BadData(
             f"The file {path} is broken or half-written: {reason} Export or download it again."
         ) from error
-    if first.num_rows == 0:
+    if not first:
         raise BadData(f"The file {path} has columns but no rows. Export or download it again.")
     return rows
 
