@@ -189,8 +189,12 @@ class Ranker(Protocol):
         features: NDArray[np.float32],
         labels: NDArray[np.float32],
         weights: NDArray[np.float32],
+        owners: NDArray[np.int64],
     ) -> Self:
-        """Learn from [N, F] features, [N] labels in {0, 1}, and what each row counts, [N]."""
+        """Learn from [N, F] features, [N] labels in {0, 1}, what each row counts, and its request.
+
+        Rows of one request have one number in `owners`, [N], and lie side by side.
+        """
 
     def score(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return one score per row, [N], higher first."""

@@ -86,6 +86,7 @@ class TrainSection:
     features: tuple[str, ...] = (
         "sources",
         "shopper_product",
+        "repurchase",
         "product_trend",
         "shopper",
         "category",
@@ -106,7 +107,7 @@ class TrainSection:
     new_weight: float = 2.0
     """What a product counts that is new to the shopper, beside 1 for one bought before."""
     candidates: int = 60
-    """How many products each recommender proposes to the ranker; `repeat` four times as many."""
+    """How many products each recommender proposes to the ranker; `repeat` twice as many."""
     history_max: int = 1000
     """How many of a shopper's newest events count."""
     requests_max: int = 4000

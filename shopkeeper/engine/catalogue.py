@@ -1,7 +1,8 @@
 """The products as they are now, at hand: one table and the row of each id."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
@@ -68,16 +69,10 @@ class Catalogue:
         known = [self.get(item) for item in items if item in self]
         return pl.DataFrame(known, schema=PRODUCTS)
 
-    def aligned(self, items: Sequence[str]) -> dict[str, list[Any]]:
+    def aligned(self, items: Sequence[str]) -> "Columns":
         """Return each column of `schema.PRODUCTS` for these ids, None for one nobody knows."""
-        if self._newer and not self._newer.keys().isdisjoint(items):
-            rows = [self.get(item) if item in self else dict.fromkeys(PRODUCTS) for item in items]
-            return {name: [row[name] for row in rows] for name in PRODUCTS}
-        at = [self._row.get(item) for item in items]
-        return {
-            name: [None if row is None else column[row] for row in at]
-            for name, column in self._columns.items()
-        }
+        newer = [self._newer.get(item) for item in items] if self._newer else [None] * len(items)
+        return Columns(self._columns, [self._row.get(item) for item in items], newer)
 
     def put(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """Let these rows of `schema.PRODUCTS` replace what was known of their ids."""
@@ -90,6 +85,34 @@ class Catalogue:
     def all(self) -> pl.DataFrame:
         """Return every product as it is now; the same table as long as nothing changed."""
         return self._now
+
+
+@dataclass(frozen=True)
+class Columns(Mapping[str, list[Any]]):
+    """Columns of some products, each made when it is asked for: a page looks at a few of many."""
+
+    _columns: Mapping[str, list[Any]]
+    _rows: Sequence[int | None]
+    _newer: Sequence[Mapping[str, Any] | None]
+    """What replaces a row, by place."""
+
+    def __getitem__(self, name: str) -> list[Any]:
+        column = self._columns[name]
+        return [
+            row[name] if row else None if at is None else column[at]
+            for at, row in zip(self._rows, self._newer, strict=True)
+        ]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._columns)
+
+    def __len__(self) -> int:
+        return len(self._columns)
+
+    def take(self, places: Sequence[int]) -> "Columns":
+        """Return the columns of the products at these places, in this order."""
+        rows = [self._rows[at] for at in places]
+        return Columns(self._columns, rows, [self._newer[at] for at in places])
 
 
 def shown(row: Mapping[str, Any]) -> dict[str, Any]:

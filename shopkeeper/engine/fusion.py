@@ -15,8 +15,10 @@ from shopkeeper.features import PURCHASE, moment
 
 OWN = "repeat"
 """The recommender of products bought before; the others bring what is new to the shopper."""
-OWN_TIMES = 4
+OWN_TIMES = 2
 """How many times as many candidates it may bring."""
+OWN_TIMES_LEARNING = 4
+"""The same for lessons: what must come last teaches too, and costs no shopper any time."""
 
 CHUNK = 256
 """Requests that are fused at once; bounds memory."""
@@ -37,7 +39,7 @@ class Fusion:
     last_basket: Sequence[str] = ()
     """Recommenders that are also asked what they say of the last basket alone."""
 
-    def propose(self, asked: Asked) -> tuple[Picks, Moment]:
+    def propose(self, asked: Asked, own_times: int = OWN_TIMES) -> tuple[Picks, Moment]:
         """Unite the candidates of all recommenders and let each one score all of them.
 
         Products of the history come from `repeat` alone, so that the places of the others in the
@@ -46,6 +48,7 @@ class Fusion:
 
         Args:
             asked: The requests, numbering products by `ids`.
+            own_times: How many times as many candidates `repeat` brings as another.
 
         Returns:
             The candidates, each once, sorted by request and product, their scores not to be used;
@@ -55,7 +58,7 @@ class Fusion:
         fresh = asked.excluding(*_pairs(owner_X, np.append(asked.item_X, asked.item_H), self.ids))
         anything = asked.excluding(asked.owner_X[:0], asked.item_X[:0])
         lists = [
-            part.propose(anything, self.pool * OWN_TIMES)
+            part.propose(anything, self.pool * own_times)
             if name == OWN
             else part.propose(fresh, self.pool)
             for name, part in self.recommenders.items()

@@ -19,7 +19,7 @@ from shopkeeper import registry
 from shopkeeper.arrays import Asked, Ids
 from shopkeeper.config import Config
 from shopkeeper.contracts import Feature, Moment, Recommender, Updatable
-from shopkeeper.engine.fusion import Fusion, chunks
+from shopkeeper.engine.fusion import OWN_TIMES_LEARNING, Fusion, chunks
 from shopkeeper.errors import BadData
 from shopkeeper.evaluation.splits import next_basket, requests_at
 from shopkeeper.schema import PRODUCT_ID, TIME, USER
@@ -144,12 +144,15 @@ def learn(
                 f"No shopper bought again in the periods before {end:%Y-%m-%d}; the ranker has "
                 f"nothing to learn from. Load more events, or shorten [train] period_days."
             )
-        fusion.ranker.fit(*(np.concatenate(column) for column in zip(*lessons, strict=True)))
+        features, labels, weights, owners = (list(c) for c in zip(*lessons, strict=True))
+        firsts = np.cumsum([0, *(int(owner[-1]) + 1 for owner in owners)])
+        owners = [owner + first for owner, first in zip(owners, firsts[:-1], strict=True)]
+        fusion.ranker.fit(*(np.concatenate(c) for c in (features, labels, weights, owners)))
     return learner, fusion
 
 
-Lesson = tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]
-"""Features [N, F], labels [N], weights [N]."""
+Lesson = tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32], NDArray[np.int64]]
+"""Features [N, F], labels [N], weights [N], and the request of each row, from 0, [N]."""
 
 
 def _lesson(learner: Learner, past: Known, moment: datetime, until: datetime) -> Lesson | None:
@@ -183,7 +186,7 @@ def _compare(fusion: Fusion, asked: Asked, targets: pl.DataFrame, new_weight: fl
     """
     features, nears, fars, owns, owners = [], [], [], [], []
     for first, chunk in chunks(asked):
-        _, at = fusion.propose(chunk)
+        _, at = fusion.propose(chunk, OWN_TIMES_LEARNING)
         part = targets.slice(first, chunk.size)
         own = np.isin(at.owner_N * at.size + at.item_N, np.unique(at.owner_H * at.size + at.item_H))
         features.append(fusion.matrix(at))
@@ -200,7 +203,7 @@ def _compare(fusion: Fusion, asked: Asked, targets: pl.DataFrame, new_weight: fl
     hits_B = np.maximum(np.bincount(owner, labels, minlength=asked.size), 1)
     evened = weights / np.sqrt(hits_B)[owner]
     evened *= weights.mean() / evened.mean()
-    return np.concatenate(features), labels.astype(np.float32), evened.astype(np.float32)
+    return np.concatenate(features), labels.astype(np.float32), evened.astype(np.float32), owner
 
 
 def _hits(at: Moment, targets: pl.Series, ids: Ids) -> NDArray[np.bool_]:

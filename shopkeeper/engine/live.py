@@ -256,7 +256,7 @@ class Live:
     def products(self, items: Iterable[str | None]) -> dict[str, dict[str, Any]]:
         """Return products by id, as rows of `schema.PRODUCTS`; all None for one nobody knows."""
         wanted = list(dict.fromkeys(item for item in items if item is not None))
-        columns = self.catalogue.aligned(wanted)
+        columns = dict(self.catalogue.aligned(wanted))
         return {
             item: {name: column[at] for name, column in columns.items()}
             for at, item in enumerate(wanted)

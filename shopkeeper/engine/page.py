@@ -75,9 +75,7 @@ def compose(
         kept = policy.apply(page, asked, products)
         if not np.array_equal(kept, np.arange(len(page))):
             page = page.take(kept)
-            products = {
-                name: [column[at] for at in kept.tolist()] for name, column in products.items()
-            }
+            products = products.take(kept.tolist())
     return _led(page.take(np.arange(min(k, len(page)))), asked, recommenders)
 
 

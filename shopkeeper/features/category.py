@@ -18,6 +18,12 @@ from shopkeeper.contracts import Moment
 from shopkeeper.features._purchases import purchases, restore_arrays, save_arrays, window_counts
 from shopkeeper.schema import CATEGORY
 
+KIND = ("kind_own_share", "kind_gap_days", "kind_due", "kind_rate", "kind_since_days")
+"""Columns of the finest level: the candidate's share of what the shopper buys of its kind, days
+between two baskets with the kind, how due it is, share of baskets with it, and how much longer ago
+the candidate was bought than another of its kind."""
+KIND_HALF_LIFE = 90.0
+
 
 class Category:
     """The shopper's taste for the candidate's department, category and type."""
@@ -27,7 +33,7 @@ class Category:
         """Settings under [features.category] in shop.toml."""
 
         levels_max: int = 3
-        """How many levels of the category path count."""
+        """How many levels of the category path are looked at, from the root."""
         half_life_days: float = 180.0
         """Age at which a purchase counts half."""
 
@@ -51,11 +57,12 @@ class Category:
         for level in range(self.config.levels_max):
             names = paths.select(pl.col(CATEGORY).list.head(level + 1).list.join(" > "))
             code = names.to_series().rank("dense").to_numpy().astype(np.int64) - 1
-            if (code.max(initial=0) == 0) or (level and self._same(code)):
-                break
+            before = self._arrays.get(f"code{self._levels - 1}", np.zeros(1))
+            if code.max(initial=0) == before.max():
+                continue  # Such as one root above all: it splits nothing that was not split.
             share = popular / np.maximum(np.bincount(code, weights=popular)[code], 1e-6)
-            self._arrays |= {f"code{level}": code, f"share{level}": share}
-            self._levels = level + 1
+            self._arrays |= {f"code{self._levels}": code, f"share{self._levels}": share}
+            self._levels += 1
         return self
 
     def names(self) -> tuple[str, ...]:
@@ -69,6 +76,7 @@ class Category:
                 for kind in ("novelty", "taste", "fit")
             ),
             "category_last_days",
+            *KIND,
         )
 
     def compute(self, moment: Moment) -> NDArray[np.float32]:
@@ -93,7 +101,36 @@ class Category:
             columns.append((distinct_N + 1) / (lines_N + 2))
             columns += [taste_N, taste_N * self._arrays[f"share{level}"][moment.item_N]]
         columns.append(cells.least(moment.age_H))
+        columns += self._kind(moment, cells)
         return np.column_stack(columns).astype(np.float32)
+
+    def _kind(self, moment: Moment, cells: "_Cells") -> list[NDArray[np.float64]]:
+        """Return the columns of `KIND`: is the kind due, and does it mean this product?"""
+        own = _Cells.of(
+            moment.owner_H * moment.size + moment.item_H,
+            moment.owner_N * moment.size + moment.item_N,
+        )
+        weight_H = 2.0 ** (-moment.age_H / KIND_HALF_LIFE)
+        new_H = (np.diff(moment.owner_H, prepend=-1) != 0) | (
+            np.diff(moment.age_H, prepend=-1.0) != 0
+        )
+        basket_H = np.cumsum(new_H)
+        baskets_B = np.bincount(moment.owner_H[new_H], minlength=moment.now_B.size)
+        # One purchase for each basket that holds the kind.
+        meeting = cells.place_H.astype(np.int64) * (basket_H.size + 1) + basket_H
+        once_H = np.zeros(basket_H.size)
+        once_H[np.unique(meeting, return_index=True)[1]] = 1
+        last_N, first_N = cells.least(moment.age_H), -cells.least(-moment.age_H)
+        times_N, kind_N = cells.sums(once_H), cells.sums(weight_H)
+        gap_N = np.where(times_N > 1, (first_N - last_N) / np.maximum(times_N - 1, 1), np.nan)
+        known_N = kind_N > 0
+        return [
+            np.where(known_N, own.sums(weight_H) / np.maximum(kind_N, 1e-9), np.nan),
+            gap_N,
+            last_N / np.maximum(gap_N, 0.5),
+            times_N / np.maximum(baskets_B[moment.owner_N], 1),
+            own.least(moment.age_H) - last_N,
+        ]
 
     def save(self, folder: Path) -> None:
         """Write the snapshot into an empty `folder`."""
@@ -105,10 +142,6 @@ class Category:
         self._arrays = restore_arrays(folder)
         self._levels = json.loads((folder / "levels.json").read_text())
         return self
-
-    def _same(self, code: NDArray[np.int64]) -> bool:
-        """Tell whether this level splits nothing that the level before had not split."""
-        return bool(code.max() == self._arrays[f"code{self._levels - 1}"].max())
 
 
 @dataclass(frozen=True)

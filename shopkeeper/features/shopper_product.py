@@ -15,6 +15,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from shopkeeper.contracts import Moment
+from shopkeeper.features._pairs import Pairs
 from shopkeeper.features._purchases import (
     product_statistics,
     purchases,
@@ -76,18 +77,15 @@ class ShopperProduct:
 
     def compute(self, moment: Moment) -> NDArray[np.float32]:
         """Return [N, F]; a product that the shopper never bought has counts 0 and times NaN."""
-        pair_P, columns = self._by_pair(moment)
-        wanted_N = moment.owner_N * moment.size + moment.item_N
-        at_N = np.minimum(np.searchsorted(pair_P, wanted_N), max(pair_P.size - 1, 0))
-        hit_N = pair_P[at_N] == wanted_N if pair_P.size else np.zeros(wanted_N.size, bool)
-        found = {
-            name: np.where(
-                hit_N,
-                values[at_N] if pair_P.size else np.nan,
-                0.0 if name in ABSENT_IS_ZERO else np.nan,
-            )
-            for name, values in columns.items()
-        }
+        pairs = Pairs.of(
+            moment.owner_H, moment.item_H, moment.age_H, moment.size, moment.now_B.size
+        )
+        place_N = pairs.find(moment.owner_N * moment.size + moment.item_N)
+        own_N = np.flatnonzero(place_N >= 0)
+        found = {}
+        for name, value_P in self._of_pairs(pairs).items():
+            found[name] = np.full(place_N.size, 0.0 if name in ABSENT_IS_ZERO else np.nan)
+            found[name][own_N] = value_P[place_N[own_N]]
         last = found["own_last_days"]
         found["own_due"] = last / np.maximum(found["own_gap_days"], 1)
         found["own_due_typical"] = last / np.maximum(self._product["gap_days"][moment.item_N], 1)
@@ -99,35 +97,20 @@ class ShopperProduct:
             found[f"own_meant{t}_relative"] = meant_N / best_B[moment.owner_N]
         return np.column_stack([found[name] for name in self.names()]).astype(np.float32)
 
-    def _by_pair(self, moment: Moment) -> tuple[NDArray[np.int64], dict[str, NDArray[np.float64]]]:
-        """Summarise the history by request and product: sorted pair numbers, and columns."""
-        owner_H, age_H = moment.owner_H, moment.age_H
-        new_basket_H = (np.diff(owner_H, prepend=-1) != 0) | (np.diff(age_H, prepend=-1.0) != 0)
-        basket_H = np.cumsum(new_basket_H)
-        baskets_B = np.bincount(owner_H[new_basket_H], minlength=moment.now_B.size)
-        ago_H = np.cumsum(baskets_B)[owner_H] - basket_H
-        pair_H = owner_H * moment.size + moment.item_H
-        order = np.argsort(pair_H, kind="stable")
-        head = np.flatnonzero(np.diff(pair_H[order], prepend=-1))
-        if head.size == 0:
-            empty = np.empty(0)
-            return np.empty(0, np.int64), dict.fromkeys(self.names(), empty)
-        tail = np.append(head[1:], order.size) - 1
-        age, ago = age_H[order], ago_H[order]
-        size = np.bincount(basket_H)[basket_H][order].astype(float) ** SIZE_POWER
-        pair_P, times = pair_H[order][head], (tail - head + 1).astype(float)
-        columns = {
-            "own_recent": np.add.reduceat((ago < self.config.recent_baskets).astype(float), head),
-            "own_share": times / baskets_B[pair_P // moment.size],
-            **{f"own_decay{h}": np.add.reduceat(2.0 ** (-age / h), head) for h in HALF_LIVES},
-            **{f"own_meant{t}": np.add.reduceat(np.exp(-age / t) / size, head) for t in MEAN_LIVES},
-            "own_last_days": age[tail],
-            "own_baskets_ago": ago[tail].astype(float),
-            "own_gap_days": np.where(
-                times > 1, (age[head] - age[tail]) / np.maximum(times - 1, 1), np.nan
-            ),
+    def _of_pairs(self, pairs: Pairs) -> dict[str, NDArray[np.float64]]:
+        """Return what own purchases tell of each pair, [P] each."""
+        first_P, last_P, times_P = pairs.first_P, pairs.last_P, pairs.times_P
+        age, size = pairs.age_L, pairs.size_L**SIZE_POWER
+        span_P = age[first_P] - age[last_P]
+        return {
+            "own_recent": pairs.sums(pairs.ago_L < self.config.recent_baskets),
+            "own_share": times_P / pairs.baskets_B[pairs.owner_L[first_P]],
+            **{f"own_decay{h}": pairs.sums(2.0 ** (-age / h)) for h in HALF_LIVES},
+            **{f"own_meant{t}": pairs.sums(np.exp(-age / t) / size) for t in MEAN_LIVES},
+            "own_last_days": age[last_P],
+            "own_baskets_ago": pairs.ago_L[last_P].astype(np.float64),
+            "own_gap_days": np.where(times_P > 1, span_P / np.maximum(times_P - 1, 1), np.nan),
         }
-        return pair_P, columns
 
     def save(self, folder: Path) -> None:
         """Write the snapshot into an empty `folder`."""

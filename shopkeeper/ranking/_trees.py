@@ -14,11 +14,12 @@ import numpy as np
 MISSING = ("NaN", "None")
 
 
-def to_onnx(dumps: Sequence[dict[str, Any]], num_features: int) -> bytes:
-    """Return the graph of `x` [N, F] float32 to `y` [N, 1], the mean of the models' scores.
+def to_onnx(dumps: Sequence[dict[str, Any]], counts: Sequence[float], num_features: int) -> bytes:
+    """Return the graph of `x` [N, F] float32 to `y` [N, 1], the weighted sum of models' scores.
 
     Args:
         dumps: What `lightgbm.Booster.dump_model` returns, of models with numbers only.
+        counts: What each model's score counts.
         num_features: F.
 
     Returns:
@@ -28,10 +29,15 @@ def to_onnx(dumps: Sequence[dict[str, Any]], num_features: int) -> bytes:
 
     nodes: dict[str, list[Any]] = defaultdict(list)
     leaves: dict[str, list[Any]] = defaultdict(list)
-    trees = [info["tree_structure"] for dump in dumps for info in dump["tree_info"]]
-    for number, tree in enumerate(trees):
+    trees = [
+        (info["tree_structure"], count)
+        for dump, count in zip(dumps, counts, strict=True)
+        for info in dump["tree_info"]
+    ]
+    for number, (tree, count) in enumerate(trees):
+        before = len(leaves["weights"])
         _write(tree, number, 0, nodes, leaves)
-    leaves["weights"] = [weight / len(dumps) for weight in leaves["weights"]]
+        leaves["weights"][before:] = [weight * count for weight in leaves["weights"][before:]]
     body = helper.make_node(
         "TreeEnsembleRegressor",
         ["x"],

@@ -173,8 +173,12 @@ class Neighbours:
         """Yield the scores of all products, [B, N], for runs of requests; not to be written on."""
         if len(asked.ids) * asked.size > CELLS_MAX:
             return self._scores_of(asked, evidence)
-        # Few enough to be kept for the next question.
-        return asked.once((self, id(evidence)), lambda: list(self._scores_of(asked, evidence)))
+        # Few enough to be kept for the next question; the evidence with them, or its id is no key.
+        _, kept = asked.once(
+            (self, id(evidence)), lambda: (evidence, list(self._scores_of(asked, evidence)))
+        )
+        found: list[tuple[int, int, Floats]] = kept
+        return found
 
     def _scores_of(self, asked: Asked, evidence: Flat) -> Iterator[tuple[int, int, Floats]]:
         num_items = len(asked.ids)
@@ -213,11 +217,7 @@ def _slices(
         end = max(begin + 1, int(np.searchsorted(cost, spent + 1.0, side="right")))
         low, high = np.searchsorted(evidence.request, (begin, end))
         if high > low:
-            yield (
-                begin,
-                end,
-                evidence.between(begin, end),
-            )
+            yield begin, end, evidence.between(begin, end)
         begin = end
 
 

@@ -131,8 +131,15 @@ def as_id(value: Any) -> Any:
     """Read an id as text; `17850.0` is 17850, and blanks are null."""
     import ibis
 
-    text = value.cast("string").strip().re_replace(r"^(\d+)\.0+$", r"\1")
-    return text.lower().isin(["", "nan", "none", "null", "na"]).ifelse(ibis.null("string"), text)
+    text = value.cast("string").strip()
+    # Expressions on text are slow, and most files write ids as they are.
+    decimal = text.endswith("0") & text.contains(".")
+    text = decimal.ifelse(text.re_replace(r"^(\d+)\.0+$", r"\1"), text)
+    if value.type().is_floating():
+        whole = value.try_cast("int64")
+        text = (whole == value).ifelse(whole.cast("string"), text)
+    blank = (text.length() <= 4) & text.lower().isin(["", "nan", "none", "null", "na"])
+    return blank.ifelse(ibis.null("string"), text)
 
 
 def as_minor(total: Any, exponent: int = 2) -> Any:

@@ -165,3 +165,92 @@ def test_purchases_from_small_baskets_count_more():
     two = at(at_once.with_columns(history=steps), CANDIDATES.head(2), {})
     meant = dict(zip(part.names(), part.compute(two).T, strict=True))["own_meant60"]
     assert meant == pytest.approx([np.exp(-1 / 60) / 2**0.25] * 2)
+
+
+def bought(baskets, now=NOW):
+    """Ask for one shopper who bought these products these days ago, oldest first."""
+    steps = [
+        {"item_id": item, "event_name": "purchase", "time": now - timedelta(days=days)}
+        for days, items in baskets
+        for item in items
+    ]
+    asked = requests({"a": []}, now)
+    return asked.with_columns(pl.Series("history", [steps], dtype=asked.schema["history"]))
+
+
+def told(name, baskets, items, events=EVENTS, now=NOW, **settings):
+    part = registry.build("features", name, **settings).fit(events, PRODUCTS, now)
+    wanted = pl.DataFrame({REQUEST: [0] * len(items), ITEM: items}).cast({REQUEST: pl.UInt32})
+    found = part.compute(at(bought(baskets, now), wanted, {}))
+    return dict(zip(part.names(), found.T, strict=True))
+
+
+def test_repurchase_counts_in_baskets():
+    # p002 in the first, second and fourth of five baskets; p003 in the last alone.
+    baskets = [
+        (20, ["p002", "p004"]), (15, ["p002"]), (9, ["p004"]), (5, ["p002"]), (2, ["p003"]),
+    ]  # fmt: skip
+    found = told("repurchase", baskets, ["p002", "p003", "p005"])
+    steady = (0.9**4 + 0.9**3 + 0.9) / ((1 - 0.9**5) / 0.1)
+    assert found["again_steady90"].tolist() == pytest.approx(
+        [steady, 1 / ((1 - 0.9**5) / 0.1), 0], rel=1e-5
+    )
+    assert found["again_steady90_relative"].tolist() == pytest.approx(
+        [1, 1 / (0.9**4 + 0.9**3 + 0.9), 0], rel=1e-5
+    )
+    assert found["again_last_gap"][0] == 2
+    assert found["again_due_last"][0] == 1
+    assert found["again_due"][0] == pytest.approx(2 / 1.5)
+    assert found["again_since_first"].tolist()[:2] == pytest.approx([3 / 5, 1])
+    assert found["again_size"][0] == pytest.approx(np.log(2) / 3, rel=1e-5)
+    assert found["again_size_relative"][1] == pytest.approx(-np.log(2) / 5, rel=1e-5)
+    for name in ("again_last_gap", "again_due"):
+        assert np.isnan(found[name][1:]).all()
+    assert np.isnan(found["again_product"][2])
+
+
+def test_the_chance_to_come_back_is_what_came_of_what_could():
+    # Every shopper buys p000 in each of four baskets, p002 in the first alone.
+    rows = [
+        {"user_id": f"s{n}", ITEM: item, "event_name": "purchase", TIME: OPENED + timedelta(day)}
+        for n in range(50)
+        for day in range(4)
+        for item in (["p000", "p002"] if day == 0 else ["p000"])
+    ]
+    events = pl.DataFrame(rows).cast({TIME: pl.Datetime("us", "UTC")})
+    events = events.with_columns(
+        pl.lit(None, pl.String).alias("transaction_id"), pl.lit(100).alias("price_minor")
+    )
+    now = OPENED + timedelta(days=4)
+    found = told(
+        "repurchase", [(1, ["p000", "p002"])], ["p000", "p002"], events, now, product_prior=1e-6
+    )
+    assert found["again_product"].tolist() == pytest.approx([1, 0], abs=1e-3)
+
+
+def test_the_weekday_of_a_purchase_counts_from_the_day_of_the_request():
+    # Today, tomorrow and the day after, a week ago: 7, 6 and 5 days before; 4 is another day.
+    for days, near in ((7, True), (6, True), (5, True), (4, False), (8, False)):
+        found = told("repurchase", [(days, ["p002"])], ["p002"])
+        assert found["again_weekday"][0] == pytest.approx((near + 9 / 7) / 4)
+
+
+def test_large_and_small_baskets_of_a_shopper_as_by_hand():
+    six = [f"p00{n}" for n in range(2, 8)]
+    found = told("shopper", [(30, six), (9, six), (4, ["p000"]), (1, ["p002", "p003"])], ["p000"])
+    assert found["shopper_large_days"][0] == 9
+    assert found["shopper_last_size"][0] == pytest.approx(np.log(2))
+    assert found["shopper_small_share"][0] == 0.5
+
+
+def test_the_kind_of_a_product_as_by_hand():
+    mine, other = "p000", "p007"
+    kinds = dict(zip(PRODUCTS["id"], PRODUCTS["product_type"], strict=True))
+    assert kinds[mine] == kinds[other] == "Home > Lamps"
+    found = told("category", [(21, [other]), (11, [mine]), (1, [other])], [mine, other])
+    weights = [2 ** (-days / 90) for days in (21, 11, 1)]
+    assert found["kind_own_share"][0] == pytest.approx(weights[1] / sum(weights), rel=1e-5)
+    assert found["kind_gap_days"].tolist() == [10, 10]
+    assert found["kind_due"][0] == pytest.approx(0.1)
+    assert found["kind_rate"].tolist() == [1, 1]
+    assert found["kind_since_days"].tolist() == [10, 0]
