@@ -118,6 +118,10 @@ class TrainSection:
     """Same seed and data, same models."""
 
     def __post_init__(self) -> None:
+        if not self.features or not self.fused:
+            raise ValueError("features and fused must each name at least one part.")
+        if self.new_weight < 0:
+            raise ValueError(f"new_weight must be at least 0, got {self.new_weight}.")
         _at_least(
             self,
             period_days=1,

@@ -52,14 +52,19 @@ def copy_log(lake: Lake, folder: Path) -> int:
 
 
 def past_events(lake: Lake, events_max: int) -> pl.DataFrame:
-    """Return who did what with which product, the newest `events_max`, for the online state."""
-    columns = (USER, VISITOR, ITEM, EVENT_NAME, TIME, EVENT_ID)
+    """Return who did what with which product, the newest `events_max`, for the online state.
+
+    In the lake's order, which the state sorts by time itself: a shop that starts is waited for.
+    """
+    columns = (USER, VISITOR, ITEM, EVENT_NAME, TIME)
     joins = pl.col(USER).is_not_null() & pl.col(VISITOR).is_not_null()
     acted = pl.col(ITEM).is_not_null() & (
         pl.col(USER).is_not_null() | pl.col(VISITOR).is_not_null()
     )
     rows = lake.newest_events(columns, events_max).filter(joins | acted)
-    return rows.sort(TIME, EVENT_ID).tail(events_max).drop(EVENT_ID)
+    if rows.height > events_max:
+        rows = rows.sort(TIME, maintain_order=True).tail(events_max)
+    return rows
 
 
 def _table(rows: Iterable[Row]) -> pl.DataFrame:

@@ -42,7 +42,7 @@ class Fusion:
     def propose(self, asked: Asked, own_times: int = OWN_TIMES) -> tuple[Picks, Moment]:
         """Unite the candidates of all recommenders and let each one score all of them.
 
-        Products of the history come from `repeat` alone, so that the places of the others in the
+        Products bought before come from `repeat` alone, so that the places of the others in the
         pool go to products that are new to the shopper. What a request excludes may be among them:
         scores are relative to all candidates, so `rank` takes it out at the end.
 
@@ -54,8 +54,10 @@ class Fusion:
             The candidates, each once, sorted by request and product, their scores not to be used;
             and the moment with every score.
         """
-        owner_X = np.concatenate([asked.owner_X, asked.owner_H])
-        fresh = asked.excluding(*_pairs(owner_X, np.append(asked.item_X, asked.item_H), self.ids))
+        bought = asked.event_H == PURCHASE
+        owner_X = np.append(asked.owner_X, asked.owner_H[bought])
+        item_X = np.append(asked.item_X, asked.item_H[bought])
+        fresh = asked.excluding(*_pairs(owner_X, item_X, self.ids))
         anything = asked.excluding(asked.owner_X[:0], asked.item_X[:0])
         lists = [
             part.propose(anything, self.pool * own_times)

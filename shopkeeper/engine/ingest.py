@@ -43,8 +43,11 @@ def ingest(folder: Path, config: Config, file: Path | None = None) -> dict[str, 
         with stage("load"):
             result = load(source, location, lake, settings=settings, source_name=config.data.source)
         with stage("records"), closing(records_of(folder, config)) as records:
-            if not result.unchanged or records.all().is_empty():
+            # By what the lake holds, not by what this run did: the one before may have been killed.
+            loads, mark = " ".join(sorted(lake.loads())), folder / "lake" / "in-records"
+            if not mark.is_file() or mark.read_text() != loads or records.all().is_empty():
                 records.upsert(lake.table("products").to_polars())
+                mark.write_text(loads)
         with stage("report"):
             write_reports(
                 folder / "reports", "quality", to_json(result.quality), quality_html(result.quality)

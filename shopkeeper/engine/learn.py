@@ -144,10 +144,7 @@ def learn(
                 f"No shopper bought again in the periods before {end:%Y-%m-%d}; the ranker has "
                 f"nothing to learn from. Load more events, or shorten [train] period_days."
             )
-        features, labels, weights, owners = (list(c) for c in zip(*lessons, strict=True))
-        firsts = np.cumsum([0, *(int(owner[-1]) + 1 for owner in owners)])
-        owners = [owner + first for owner, first in zip(owners, firsts[:-1], strict=True)]
-        fusion.ranker.fit(*(np.concatenate(c) for c in (features, labels, weights, owners)))
+        fusion.ranker.fit(*_joined(lessons))
     return learner, fusion
 
 
@@ -176,6 +173,25 @@ def _lesson(learner: Learner, past: Known, moment: datetime, until: datetime) ->
     )
     with stage("candidates"):
         return _compare(fusion, Asked.of(requests, fusion.ids), both, train.new_weight)
+
+
+def _joined(lessons: list[Lesson]) -> Lesson:
+    """Write lessons one below the other; empties the list, for they are large."""
+    firsts = np.cumsum([0, *(int(lesson[3].max(initial=-1)) + 1 for lesson in lessons)])
+    size = sum(len(lesson[1]) for lesson in lessons)
+    whole: Lesson = (
+        np.empty((size, lessons[0][0].shape[1]), np.float32),
+        np.empty(size, np.float32),
+        np.empty(size, np.float32),
+        np.empty(size, np.int64),
+    )
+    begin = 0
+    for first in firsts[:-1]:
+        features, labels, weights, owners = lessons.pop(0)
+        rows = slice(begin, begin := begin + len(labels))
+        whole[0][rows], whole[1][rows], whole[2][rows] = features, labels, weights
+        whole[3][rows] = owners + first
+    return whole
 
 
 def _compare(fusion: Fusion, asked: Asked, targets: pl.DataFrame, new_weight: float) -> Lesson:

@@ -28,7 +28,7 @@ from shopkeeper.engine.compact import fold_log, past_events, unfolded
 from shopkeeper.engine.fusion import Fusion
 from shopkeeper.engine.known import lake_of, records_of
 from shopkeeper.engine.page import compose
-from shopkeeper.errors import ShopkeeperError
+from shopkeeper.errors import BadData, ShopkeeperError
 from shopkeeper.operations.bundles import Bundles
 from shopkeeper.schema import CATEGORY, ITEM
 from shopkeeper.search.catalogue import ProductSearch, SearchPage
@@ -68,11 +68,17 @@ class Models:
             path.name: registry.load(path) for path in sorted((folder / "recommenders").iterdir())
         }
         sold = pl.read_parquet(folder / SALES)
+        fusion = _fusion(folder, recommenders)
+        if fusion.names() != about["ranker_features"]:
+            raise BadData(
+                f"The models of bundle {version} were learned by another version of Shopkeeper. "
+                "Run `shopkeeper train` to learn them anew."
+            )
         return cls(
             version=version,
             clock=_clock(config, about),
             recommenders=recommenders,
-            fusion=_fusion(folder, recommenders),
+            fusion=fusion,
             encoder=registry.load(folder / "encoder"),
             search=ProductSearch(registry.load(folder / "search" / "index")),
             suggest=Suggest().restore(folder / "search"),
@@ -230,21 +236,21 @@ class Live:
         **page: Any,
     ) -> SearchPage:
         """Search the catalogue; see `Shop.search`."""
-        currency = self._currency()
+        currency, models = self._currency(), self.models
         bounds: dict[str, Any] = {
             name: None if price is None else minor_price(price, currency, name)
             for name, price in (("price_min", price_min), ("price_max", price_max))
         }
         vector: NDArray[np.float32] | None = None
         if query.strip():
-            vector = self.models.encoder.encode([query])[0]
+            vector = models.encoder.encode([query])[0]
         chosen = {name: list(values) for name, values in (filters or {}).items()}
-        return self.models.search.search(
+        return models.search.search(
             query,
             vector,
             self.catalogue.all(),
             filters=chosen,
-            popularity=self.models.sales,
+            popularity=models.sales,
             **bounds,
             **page,
         )

@@ -116,11 +116,14 @@ def _against(runs: Sequence[Scores], population: str, name: str, samples: int) -
 
 def _plot(config: Config, runs: Sequence[Scores], population: str) -> dict[str, Any]:
     rows = []
+    floors = [name for name in FLOORS if name in runs[0][population]]
+    best = max((_pooled(runs, population, name, "ndcg").mean() for name in floors), default=0.0)
     for name in _ordered(runs, population):
         found = mean_interval(
             _pooled(runs, population, name, "ndcg"), resamples=config.evaluation.resamples
         )
-        rows.append({"name": name, "value": found.mean, "low": found.low, "high": found.high})
+        row = {"label": name, "value": found.mean, "low": found.low, "high": found.high}
+        rows.append(row | ({"floor": float(best)} if floors else {}))
     return {
         "title": f"NDCG@{config.evaluation.k}, {population}",
         "kind": "interval",

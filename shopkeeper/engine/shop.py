@@ -10,6 +10,7 @@ import logging
 import secrets
 import threading
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -229,7 +230,7 @@ class Shop:
         sources = [picks.sources[number] for number in picks.source_E]
         products = live.products([*items, *because])
         page = zip(items, sources, because, strict=True)
-        sentences = reasons(page, _titles(products), set(bought))
+        sentences = reasons(page, _titles(products), Counter(bought))
         ranks = range(1, len(items) + 1)
         rows = list(zip(items, picks.score_E.tolist(), ranks, sources, strict=True))
         return self._answer(rows, sentences, len(rows), began, products=products)

@@ -4,7 +4,7 @@ It reads the `source` and `because` that come with each product and guesses noth
 whoever shows it as HTML escapes it.
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 
 TITLE_MAX = 40
 """Letters of a title that are shown."""
@@ -12,7 +12,7 @@ TITLE_MAX = 40
 ALONE = {
     "popular": "Popular this month",
     "trending": "Trending this week",
-    "repeat": "You buy this often",
+    "repeat": "You bought this before",
     "item_knn": "Liked by shoppers with your taste",
     "ease": "Picked for you",
     "sequential": "Picked from your recent shopping",
@@ -20,6 +20,9 @@ ALONE = {
     "content": "Similar to what you like",
 }
 """What to say by source where no product led here."""
+
+OFTEN = "You buy this often"
+"""What to say of `repeat` where the shopper bought the product more than once."""
 
 LED = {
     "bought_together": "Goes with {title}",
@@ -34,18 +37,19 @@ OTHERWISE = "Picked for you"
 def reasons(
     page: Iterable[tuple[str, str | None, str | None]],
     titles: Mapping[str, str],
-    bought: Collection[str] = (),
+    bought: Mapping[str, int] | None = None,
 ) -> list[str]:
     """Give one sentence for each product of a page.
 
     Args:
         page: Product, source and the product that led here, as in `schema.RESULTS`.
         titles: Title by product; one without a title is not named.
-        bought: Products the shopper bought before.
+        bought: How often the shopper bought each product before.
 
     Returns:
         Sentences in the order of the page, none empty.
     """
+    bought = bought or {}
     return [_reason(item, source or "", because, titles, bought) for item, source, because in page]
 
 
@@ -64,8 +68,10 @@ def _reason(
     source: str,
     because: str | None,
     titles: Mapping[str, str],
-    bought: Collection[str],
+    bought: Mapping[str, int],
 ) -> str:
+    if source == "repeat" and bought.get(item, 0) > 1:
+        return OFTEN
     title = shortened(titles.get(because, "") or "") if because else ""
     if source == "repeat" or because == item or not title or source in {"popular", "trending"}:
         return ALONE.get(source, OTHERWISE)

@@ -29,7 +29,8 @@ def moment(asked: Asked, owner_N: Rows, item_N: Rows, scores: Mapping[str, Float
     """
     bought = np.flatnonzero(asked.event_H == PURCHASE)
     owner_H, item_H = asked.owner_H[bought], asked.item_H[bought]
-    time_H = asked.time_us_H[bought]
+    # A clock a little ahead tells of what is now.
+    time_H = np.minimum(asked.time_us_H[bought], asked.now_us_B[owner_H])
     order = np.lexsort((item_H, time_H, owner_H))
     owner_H, item_H, time_H = owner_H[order], item_H[order], time_H[order]
     fresh = np.ones(len(order), np.bool_)
@@ -37,13 +38,13 @@ def moment(asked: Asked, owner_N: Rows, item_N: Rows, scores: Mapping[str, Float
         (owner_H[1:] != owner_H[:-1]) | (time_H[1:] != time_H[:-1]) | (item_H[1:] != item_H[:-1])
     )
     owner_H, item_H, time_H = owner_H[fresh], item_H[fresh], time_H[fresh]
-    age_us = asked.now_us_B[owner_H].astype(np.float64) - time_H
+    age_us = (asked.now_us_B[owner_H] - time_H).astype(np.float64)
     return Moment(
         size=len(asked.ids),
         now_B=asked.now_us_B / DAY_US,
         owner_H=owner_H,
         item_H=item_H,
-        age_H=np.maximum(age_us / DAY_US, 0.0),
+        age_H=age_us / DAY_US,
         owner_N=owner_N,
         item_N=item_N,
         scores=scores,

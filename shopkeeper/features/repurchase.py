@@ -22,7 +22,7 @@ from shopkeeper.schema import CATEGORY
 Floats = NDArray[np.float64]
 Rows = NDArray[np.int64]
 
-GAPS = np.array([1, 2, 4, 8, 16, 32, 200])
+GAPS = np.array([1, 2, 4, 8, 16, 32, 1_000_000])
 """Baskets since the last purchase, up to each; the last bin holds all that is longer."""
 TIMES = np.array([2, 4])
 """Purchases so far: one, two or three, more."""

@@ -59,8 +59,9 @@ class Gbdt:
                 raise ValueError("models and trees must be at least 1, leaves at least 2.")
             if not 0 <= self.order_share <= 1 or self.order_top < 1:
                 raise ValueError("order_share must be in [0, 1] and order_top at least 1.")
-            if not 0 < self.negatives_share <= 1:
-                raise ValueError(f"negatives_share must be in (0, 1], got {self.negatives_share}.")
+            for name in ("columns_share", "rows_share", "negatives_share"):
+                if not 0 < getattr(self, name) <= 1:
+                    raise ValueError(f"{name} must be in (0, 1], got {getattr(self, name)}.")
 
     def __init__(self, config: Config) -> None:
         self.config = config

@@ -233,8 +233,8 @@ class _Forms(_Front):
     ) -> Response:
         def work() -> Response:
             visit, order = self.visit(request), secrets.token_hex(6)
+            self.views.record_item(visit, "purchase", *item_id, transaction_id=order)
             for item in item_id:
-                self.views.record_item(visit, "purchase", item, transaction_id=order)
                 visit = visit.without(item)
             said = "Bought. No money moved: this shop is a demonstration."
             return self.done(

@@ -125,13 +125,16 @@ class Views:
             return
         self._metrics.took(receipt.accepted, receipt.duplicates)
 
-    def record_item(self, visit: Visit, name: str, item_id: str, **fields: Any) -> None:
-        """Post one event on a product with its price of now; NotFound if there is none."""
-        product = self._shop.product(item_id)
-        item = {"item_id": item_id, "quantity": 1}
-        for key in ("index", "item_list_id"):
-            if fields.get(key):
-                item[key] = fields.pop(key)
-        if product.get("price") and product.get("currency"):
-            item["price"], fields["currency"] = product["price"], product["currency"]
-        self.record(visit, name, items=[item], **fields)
+    def record_item(self, visit: Visit, name: str, *item_ids: str, **fields: Any) -> None:
+        """Post one event on products with their prices of now; NotFound if one is not there."""
+        items = []
+        for item_id in item_ids:
+            product = self._shop.product(item_id)
+            item = {"item_id": item_id, "quantity": 1}
+            for key in ("index", "item_list_id"):
+                if fields.get(key):
+                    item[key] = fields.pop(key)
+            if product.get("price") and product.get("currency"):
+                item["price"], fields["currency"] = product["price"], product["currency"]
+            items.append(item)
+        self.record(visit, name, items=items, **fields)

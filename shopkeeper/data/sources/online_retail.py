@@ -100,7 +100,7 @@ class OnlineRetail:
             transaction_id=rows._invoice.nullif(""),
             item_id=rows._code,
             quantity=cancelled.ifelse(-rows._pieces, rows._pieces),
-            price_minor=_files.as_minor(rows._price),
+            price_minor=_files.as_minor(rows._price, schema.EXPONENTS.get(self.config.currency, 2)),
             currency=ibis.literal(self.config.currency),
             country=rows.country.cast("string"),
             title=rows.title.cast("string"),

@@ -12,7 +12,7 @@ from shopkeeper.arrays import Asked
 from shopkeeper.config import Config, TrainSection
 from shopkeeper.data.samples.planted import OPENED, products_of
 from shopkeeper.engine.evaluate import evaluate, split_of
-from shopkeeper.engine.learn import Known, learn
+from shopkeeper.engine.learn import Known, _joined, learn
 from shopkeeper.engine.report import ALL, FUSION, NEW
 from shopkeeper.engine.settings import read
 from shopkeeper.errors import BadConfig, BadData
@@ -137,6 +137,9 @@ def test_the_report_holds_every_list_and_the_floors_with_intervals(trained):
     assert len(report["scores"][ALL][FUSION]["ndcg"]["seeds"]) == 2
     page = (trained / "reports" / "evaluation.html").read_text()
     assert "<svg" in page
+    for name in (FUSION, "floor_ease_own"):
+        assert f">{name}</text>" in page
+    assert {"label", "value", "low", "high", "floor"} == set(report["plots"][0]["rows"][0])
 
 
 def test_events_and_shoppers_of_the_judged_period_are_counted_by_hand():
@@ -155,3 +158,19 @@ def test_events_and_shoppers_of_the_judged_period_are_counted_by_hand():
 
     found = next_basket(events, at)
     assert found.select(USER, "targets").rows() == [("a", ["x", "y"])]
+
+
+def test_lessons_are_joined_and_no_two_requests_share_a_number():
+    one = (np.ones((3, 2), np.float32), np.array([1, 0, 0], np.float32))
+    two = (np.zeros((2, 2), np.float32), np.array([0, 1], np.float32))
+    weight = np.float32(0.5)
+    lessons = [
+        (*one, np.full(3, weight), np.array([0, 0, 2])),
+        (*two, np.full(2, weight), np.array([0, 1])),
+    ]
+    features, labels, weights, owners = _joined(lessons)
+    np.testing.assert_array_equal(features, np.concatenate([one[0], two[0]]))
+    np.testing.assert_array_equal(labels, [1, 0, 0, 0, 1])
+    np.testing.assert_array_equal(owners, [0, 0, 2, 3, 4])
+    assert weights.tolist() == [0.5] * 5
+    assert lessons == []

@@ -1,11 +1,19 @@
 """One shop from a dirty file to answers: what comes in is found, what happens counts at once."""
 
-from datetime import UTC, datetime
+import json
+from contextlib import closing
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
+import polars as pl
 import pytest
 
 from shopkeeper import Shop
-from shopkeeper.errors import BadRequest, NotFitted, NotFound, ShopkeeperError
+from shopkeeper.arrays import Asked
+from shopkeeper.data.samples.planted import requests
+from shopkeeper.engine.known import records_of
+from shopkeeper.engine.settings import read
+from shopkeeper.errors import BadData, BadRequest, NotFitted, NotFound, ShopkeeperError
 
 
 @pytest.fixture
@@ -248,6 +256,43 @@ def test_a_damaged_new_bundle_leaves_the_old_one_answering(trained, monkeypatch)
         ranker = trained / "bundles" / new / "fusion" / "ranker" / "trees.onnx"
         ranker.write_text("broken")
         assert shop.search("tea").bundle == old
+
+
+def test_models_of_another_version_are_refused_by_name(trained):
+    with Shop.open(trained) as shop:
+        version = shop.live.version
+    manifest = trained / "bundles" / version / "manifest.json"
+    about = json.loads(manifest.read_text())
+    about["ranker_features"] = about["ranker_features"][1:]
+    manifest.write_text(json.dumps(about))
+    with Shop.open(trained) as shop, pytest.raises(BadData, match="Run `shopkeeper train`"):
+        shop.recommend("home")
+
+
+def test_products_of_a_load_that_was_killed_before_they_were_recorded_come_with_the_next(trained):
+    with Shop.open(trained) as shop:
+        kept = shop.live.catalogue.all().height
+    (trained / "lake" / "in-records").unlink()
+    with closing(records_of(trained, read(trained))) as records:
+        records.upsert(records.all().head(1).with_columns(title=pl.lit("Of an old load")))
+        assert "Of an old load" in records.all()["title"]
+        with Shop.open(trained) as shop:
+            assert not shop.ingest()["changed"]
+        assert "Of an old load" not in records.all()["title"]
+        assert records.all().height == kept
+
+
+def test_what_lies_in_the_basket_may_still_be_recommended(shop):
+    fusion, ids = shop.live.models.fusion, shop.live.models.fusion.ids
+    now = shop.live.clock.now()
+    history = [
+        {"item_id": ids.names[0], "event_name": "purchase", "time": now - timedelta(days=3)},
+        {"item_id": ids.names[1], "event_name": "add_to_cart", "time": now},
+    ]
+    table = requests({"a": []}, now)
+    table = table.with_columns(pl.Series("history", [history], dtype=table.schema["history"]))
+    found, _ = replace(fusion, pool=len(ids)).propose(Asked.of(table, ids))
+    assert 1 in found.item_E
 
 
 def test_nobody_walks_as_a_shopper_unless_the_shop_says_so(trained):

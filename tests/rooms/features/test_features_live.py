@@ -235,6 +235,12 @@ def test_the_weekday_of_a_purchase_counts_from_the_day_of_the_request():
         assert found["again_weekday"][0] == pytest.approx((near + 9 / 7) / 4)
 
 
+def test_purchases_by_a_clock_that_is_ahead_are_of_now():
+    found = told("repurchase", [(1, ["p000"]), (-0.001, ["p002"]), (-0.002, ["p002"])], ["p002"])
+    assert found["again_since_first"][0] == 1
+    assert np.isnan(found["again_last_gap"][0])
+
+
 def test_large_and_small_baskets_of_a_shopper_as_by_hand():
     six = [f"p00{n}" for n in range(2, 8)]
     found = told("shopper", [(30, six), (9, six), (4, ["p000"]), (1, ["p002", "p003"])], ["p000"])

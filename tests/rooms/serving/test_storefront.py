@@ -68,6 +68,13 @@ def test_buying_the_basket_writes_one_order_and_empties_it(client, shop):
     bought = [row for row in shop.log.replay() if row["event_name"] == "purchase"]
     assert [row["item_id"] for row in bought] == ["22000", "22001"]
     assert len({row["transaction_id"] for row in bought}) == 1
+    assert len({row["time"] for row in bought}) == 1
+
+
+def test_an_order_with_an_unknown_product_buys_nothing(client, shop):
+    answer = client.post("/buy", data={"item_id": ["22000", "nosuch"]}, headers=HTMX)
+    assert answer.status_code == 404
+    assert not [row for row in shop.log.replay() if row["event_name"] == "purchase"]
 
 
 def test_walking_as_a_shopper_writes_that_shoppers_events_and_not_the_browsers(client, shop):
