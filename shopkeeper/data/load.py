@@ -7,7 +7,8 @@ done. Knows the lake only by what it promises.
 import hashlib
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -143,12 +144,13 @@ def _work(
     price_days: int,
 ) -> tuple[dict[str, ibis.Table], dict[str, pl.DataFrame]]:
     """Read, clean and measure; return the tables to publish and those of the report."""
-    with stage("read"):
-        raw = source.read(backend, location)
-    with stage("clean"):
-        done = cleaning.clean(backend, raw, checks)
-    with stage("quality"):
-        report = quality(done)
+    with _readable(location or name):
+        with stage("read"):
+            raw = source.read(backend, location)
+        with stage("clean"):
+            done = cleaning.clean(backend, raw, checks)
+        with stage("quality"):
+            report = quality(done)
     for row in report["rows"].to_dicts():
         if row["table"] == "events" and not row["kept"]:
             raise BadData(
@@ -163,6 +165,23 @@ def _work(
         tables[table] = tables[table].order_by("line")
     tables["quarantine"] = cleaning.quarantine(done, name).order_by("table", "line")
     return tables, report
+
+
+@contextmanager
+def _readable(what: Path | str) -> Iterator[None]:
+    """Say in one line what the engine says in many of a file that goes bad on its way."""
+    import duckdb
+
+    try:
+        yield
+    except (duckdb.DataError, duckdb.InvalidInputException, duckdb.IOException) as error:
+        # Not the line itself, which may name a shopper.
+        lines = (line.strip() for line in str(error).splitlines())
+        said = [line for line in lines if line and not line.startswith("Original Line")]
+        raise BadData(
+            f"Reading {what} stopped on its way: {' '.join(said[:2])[:300]} Correct the file, or "
+            "say its encoding in shop.toml; nothing of it was loaded."
+        ) from error
 
 
 def _files(source: contracts.Source, location: Path | None) -> list[Path]:

@@ -1,13 +1,17 @@
+import zipfile
 from datetime import datetime, timedelta
 from importlib.util import find_spec
 from pathlib import Path
+from xml.sax.saxutils import escape
 
 import ibis
 import polars as pl
 import pytest
 
 from shopkeeper import registry, schema
+from shopkeeper.data.load import load
 from shopkeeper.errors import BadConfig, BadData, Missing, ShopkeeperError
+from shopkeeper.store.lake import Lake
 
 # Ibis 12 calls what duckdb 2 renamed.
 pytestmark = pytest.mark.filterwarnings("ignore:fetch_arrow_table:DeprecationWarning")
@@ -188,6 +192,95 @@ def test_a_csv_reads_like_the_parquet_and_bad_words_in_it_become_null(tmp_path, 
     assert events["time"][0].isoformat() == "2011-05-01T09:30:00+00:00"
     assert events["time"][2] is None
     assert events["price_minor"].to_list()[0] == 255
+
+
+@pytest.mark.parametrize("harm", ["latin-1", "ragged", "quote"])
+def test_a_csv_that_goes_bad_far_from_its_head_is_one_clear_line_and_no_load(tmp_path, harm):
+    line = "536365,85123A,WHITE HEART HOLDER,6,2011-05-01 09:30:00,2.55,17850,France\n"
+    head = "InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country\n"
+    bad = {
+        "latin-1": line.replace("HEART", "HE£RT").encode("latin-1"),
+        "ragged": b"1,2,3\n",
+        "quote": b'536365,85123A,"WHITE\n',
+    }
+    file = tmp_path / "retail.csv"
+    file.write_bytes((head + line * 60_000).encode() + bad[harm] + (line * 100).encode())
+    lake = Lake(tmp_path / "lake")
+    with pytest.raises(BadData, match=r"retail\.csv") as error:
+        load(registry.build("data.sources", "online_retail"), file, lake)
+    assert "\n" not in str(error.value)
+    assert "60002" in str(error.value)
+    assert "17850" not in str(error.value)
+    assert lake.loads() == {}
+
+
+def _workbook(path, rows):
+    """Write a workbook of one sheet: text, numbers, and times as days since 1899-12-30."""
+
+    def cell(value):
+        if value is None:
+            return "<c/>"
+        if isinstance(value, datetime):
+            days = (value - datetime(1899, 12, 30)) / timedelta(days=1)
+            return f'<c s="1"><v>{days}</v></c>'
+        if isinstance(value, str):
+            return f'<c t="inlineStr"><is><t>{escape(value)}</t></is></c>'
+        return f"<c><v>{value}</v></c>"
+
+    main = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
+    office = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
+    package = "http://schemas.openxmlformats.org/package/2006"
+    body = "".join(f"<row>{''.join(map(cell, row))}</row>" for row in rows)
+    relation = '<Relationship Id="{}" Type="{}/{}" Target="{}"/>'
+    with zipfile.ZipFile(path, "w") as book:
+        book.writestr(
+            "[Content_Types].xml",
+            f'<Types xmlns="{package}/content-types"><Default Extension="xml" '
+            'ContentType="application/xml"/></Types>',
+        )
+        book.writestr(
+            "_rels/.rels",
+            f'<Relationships xmlns="{package}/relationships">'
+            + relation.format("r1", office, "officeDocument", "xl/workbook.xml")
+            + "</Relationships>",
+        )
+        book.writestr(
+            "xl/workbook.xml",
+            f'<workbook xmlns="{main}" xmlns:r="{office}"><sheets>'
+            '<sheet name="Online Retail" sheetId="1" r:id="r1"/></sheets></workbook>',
+        )
+        book.writestr(
+            "xl/_rels/workbook.xml.rels",
+            f'<Relationships xmlns="{package}/relationships">'
+            + relation.format("r1", office, "worksheet", "worksheets/sheet1.xml")
+            + relation.format("r2", office, "styles", "styles.xml")
+            + "</Relationships>",
+        )
+        book.writestr(
+            "xl/styles.xml",
+            f'<styleSheet xmlns="{main}"><cellXfs count="2"><xf numFmtId="0"/>'
+            '<xf numFmtId="22" applyNumberFormat="1"/></cellXfs></styleSheet>',
+        )
+        book.writestr(
+            "xl/worksheets/sheet1.xml",
+            f'<worksheet xmlns="{main}"><sheetData>{body}</sheetData></worksheet>',
+        )
+
+
+@pytest.mark.skipif(find_spec("fastexcel") is None, reason="the extra [demo] is not here")
+def test_a_workbook_reads_like_the_parquet(tmp_path, backend):
+    frame = _invoices().with_columns(pl.col("UnitPrice").fill_nan(None))
+    _workbook(tmp_path / "retail.xlsx", [frame.columns, *frame.rows()])
+    frame.write_parquet(tmp_path / "retail.parquet")
+    source = registry.build("data.sources", "online_retail")
+    book, plain = (
+        source.read(backend, tmp_path / f"retail.{kind}")["events"]
+        .to_polars()
+        .sort("line")
+        .drop("raw_time", "raw_price", "raw_quantity")
+        for kind in ("xlsx", "parquet")
+    )
+    assert book.equals(plain.select(book.columns))
 
 
 def test_a_workbook_without_a_reader_says_what_to_install(tmp_path, backend, monkeypatch):
