@@ -6,11 +6,11 @@ shapes in every docstring: B requests, K results each, N rows, F features, D wid
 Column names and table shapes are in `schema`.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, Self, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar, runtime_checkable
 
 import numpy as np
 import polars as pl
@@ -20,6 +20,8 @@ from shopkeeper.arrays import Asked, Floats, Ids, Picks, Rows
 
 if TYPE_CHECKING:
     import ibis
+
+T = TypeVar("T")
 
 
 class Source(Protocol):
@@ -160,6 +162,14 @@ class Moment:
     item_N: NDArray[np.int64]
     scores: Mapping[str, NDArray[np.float32]]
     """What each recommender says of the N candidates, NaN where nothing."""
+    _memo: dict[Any, Any] = field(default_factory=dict, repr=False, compare=False)
+
+    def once(self, key: Any, make: Callable[[], T]) -> T:
+        """Return what `make` made for this key the first time; features share it."""
+        if key not in self._memo:
+            self._memo[key] = make()
+        found: T = self._memo[key]
+        return found
 
 
 class Feature(Protocol):

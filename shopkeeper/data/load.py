@@ -179,8 +179,8 @@ def _readable(what: Path | str) -> Iterator[None]:
         lines = (line.strip() for line in str(error).splitlines())
         said = [line for line in lines if line and not line.startswith("Original Line")]
         raise BadData(
-            f"Reading {what} stopped on its way: {' '.join(said[:2])[:300]} Correct the file, or "
-            "say its encoding in shop.toml; nothing of it was loaded."
+            f"Reading {what} stopped on its way, and nothing of it was loaded: "
+            f"{' '.join(said[:2])[:300]} Correct the file, or export it again as UTF-8."
         ) from error
 
 

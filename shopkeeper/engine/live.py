@@ -69,7 +69,7 @@ class Models:
         }
         sold = pl.read_parquet(folder / SALES)
         fusion = _fusion(folder, recommenders)
-        if fusion.names() != about["ranker_features"]:
+        if fusion.names() != about.get("ranker_features"):
             raise BadData(
                 f"The models of bundle {version} were learned by another version of Shopkeeper. "
                 "Run `shopkeeper train` to learn them anew."

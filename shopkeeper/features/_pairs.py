@@ -6,8 +6,17 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from shopkeeper.contracts import Moment
+
 Floats = NDArray[np.float64]
 Rows = NDArray[np.int64]
+
+
+def begins(owner_H: Rows, age_H: Floats) -> NDArray[np.bool_]:
+    """Say where a basket begins: another owner than the purchase before, or another moment, [H]."""
+    new_H: NDArray[np.bool_] = np.diff(owner_H, prepend=-1) != 0
+    new_H |= np.diff(age_H, prepend=-1.0) != 0
+    return new_H
 
 
 @dataclass(frozen=True)
@@ -45,7 +54,7 @@ class Pairs:
         Returns:
             The same purchases by pair.
         """
-        new_H = (np.diff(owner_H, prepend=-1) != 0) | (np.diff(age_H, prepend=-1.0) != 0)
+        new_H = begins(owner_H, age_H)
         basket_H = np.cumsum(new_H) - 1
         owner_K = owner_H[new_H]
         baskets_B = np.bincount(owner_K, minlength=owners)
@@ -69,6 +78,11 @@ class Pairs:
             log_size_B,
         )
 
+    @classmethod
+    def of_moment(cls, at: Moment) -> "Pairs":
+        """Return the purchases of all requests, worked out once for all features."""
+        return at.once(cls, lambda: cls.of(at.owner_H, at.item_H, at.age_H, at.size, at.now_B.size))
+
     @cached_property
     def last_P(self) -> Rows:
         """The newest purchase of each pair."""
@@ -86,8 +100,6 @@ class Pairs:
         return np.asarray(np.add.reduceat(value_L.astype(np.float64), self.first_P))
 
     def find(self, pair_N: Rows) -> Rows:
-        """Return the place of each pair asked for in `pair_P`, -1 where it was never bought."""
-        if not self.pair_P.size:
-            return np.full(pair_N.size, -1, np.int64)
-        at = np.minimum(np.searchsorted(self.pair_P, pair_N), self.pair_P.size - 1)
-        return np.where(self.pair_P[at] == pair_N, at, -1)
+        """Return the place of each pair asked for in `pair_P`, P where it was never bought."""
+        at = np.searchsorted(self.pair_P, pair_N)
+        return np.where(np.append(self.pair_P, -1)[at] == pair_N, at, self.pair_P.size)

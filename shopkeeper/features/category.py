@@ -15,6 +15,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from shopkeeper.contracts import Moment
+from shopkeeper.features._pairs import Pairs, begins
 from shopkeeper.features._purchases import purchases, restore_arrays, save_arrays, window_counts
 from shopkeeper.schema import CATEGORY
 
@@ -106,16 +107,12 @@ class Category:
 
     def _kind(self, moment: Moment, cells: "_Cells") -> list[NDArray[np.float64]]:
         """Return the columns of `KIND`: is the kind due, and does it mean this product?"""
-        own = _Cells.of(
-            moment.owner_H * moment.size + moment.item_H,
-            moment.owner_N * moment.size + moment.item_N,
-        )
+        pairs = Pairs.of_moment(moment)
+        place_N = pairs.find(moment.owner_N * moment.size + moment.item_N)
+        own_N = np.append(pairs.sums(2.0 ** (-pairs.age_L / KIND_HALF_LIFE)), 0.0)[place_N]
+        own_last_N = np.append(pairs.age_L[pairs.last_P], np.nan)[place_N]
         weight_H = 2.0 ** (-moment.age_H / KIND_HALF_LIFE)
-        new_H = (np.diff(moment.owner_H, prepend=-1) != 0) | (
-            np.diff(moment.age_H, prepend=-1.0) != 0
-        )
-        basket_H = np.cumsum(new_H)
-        baskets_B = np.bincount(moment.owner_H[new_H], minlength=moment.now_B.size)
+        basket_H = np.cumsum(begins(moment.owner_H, moment.age_H))
         # One purchase for each basket that holds the kind.
         meeting = cells.place_H.astype(np.int64) * (basket_H.size + 1) + basket_H
         once_H = np.zeros(basket_H.size)
@@ -125,11 +122,11 @@ class Category:
         gap_N = np.where(times_N > 1, (first_N - last_N) / np.maximum(times_N - 1, 1), np.nan)
         known_N = kind_N > 0
         return [
-            np.where(known_N, own.sums(weight_H) / np.maximum(kind_N, 1e-9), np.nan),
+            np.where(known_N, own_N / np.maximum(kind_N, 1e-9), np.nan),
             gap_N,
             last_N / np.maximum(gap_N, 0.5),
-            times_N / np.maximum(baskets_B[moment.owner_N], 1),
-            own.least(moment.age_H) - last_N,
+            times_N / np.maximum(pairs.baskets_B[moment.owner_N], 1),
+            own_last_N - last_N,
         ]
 
     def save(self, folder: Path) -> None:

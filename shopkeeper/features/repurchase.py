@@ -108,23 +108,19 @@ class Repurchase:
         )
 
     def compute(self, moment: Moment) -> NDArray[np.float32]:
-        """Return [N, F]; a product that the shopper never bought has shares 0, all else NaN."""
+        """Return [N, F]; a product that the shopper never bought has shares 0, else NaN."""
         num_requests = moment.now_B.size
-        pairs = Pairs.of(moment.owner_H, moment.item_H, moment.age_H, moment.size, num_requests)
+        pairs = Pairs.of_moment(moment)
         place_N = pairs.find(moment.owner_N * moment.size + moment.item_N)
-        own_N = np.flatnonzero(place_N >= 0)
-        found = np.full((moment.owner_N.size, len(self.names())), np.nan)
-        columns = dict(zip(self.names(), found.T, strict=True))
-        for name, value_P in self._of_pairs(pairs, moment.now_B).items():
-            columns[name][own_N] = value_P[place_N[own_N]]
-        for name in STEADY:
-            np.nan_to_num(columns[name], copy=False)
+        found = {
+            name: np.append(value_P, 0.0 if name in STEADY else np.nan)[place_N]
+            for name, value_P in self._of_pairs(pairs, moment.now_B).items()
+        }
         for name in (*AGAIN, *STEADY):
             best_B = np.full(num_requests, 1e-9)
-            np.fmax.at(best_B, moment.owner_N, columns[name])
-            share_N = np.nan_to_num(columns[name]) / best_B[moment.owner_N]
-            columns[f"{name}_relative"][:] = share_N
-        return found.astype(np.float32)
+            np.fmax.at(best_B, moment.owner_N, found[name])
+            found[f"{name}_relative"] = np.nan_to_num(found[name]) / best_B[moment.owner_N]
+        return np.column_stack([found[name] for name in self.names()]).astype(np.float32)
 
     def _of_pairs(self, pairs: Pairs, now_B: Floats) -> dict[str, Floats]:
         """Return what own purchases tell of each pair, [P] each."""

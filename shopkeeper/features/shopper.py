@@ -15,6 +15,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from shopkeeper.contracts import Moment
+from shopkeeper.features._pairs import begins
 
 NAMES = (
     "shopper_baskets",
@@ -58,7 +59,7 @@ class Shopper:
         """Return [N, F]; NaN for a shopper without purchases."""
         size = moment.now_B.size
         owner_H, age_H = moment.owner_H, moment.age_H
-        new_basket_H = (np.diff(owner_H, prepend=-1) != 0) | (np.diff(age_H, prepend=-1.0) != 0)
+        new_basket_H = begins(owner_H, age_H)
         baskets_B = np.bincount(owner_H[new_basket_H], minlength=size)
         size_K = np.diff(np.flatnonzero(new_basket_H), append=owner_H.size)
         lines_B = np.bincount(owner_H, minlength=size)

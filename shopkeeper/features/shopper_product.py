@@ -77,15 +77,12 @@ class ShopperProduct:
 
     def compute(self, moment: Moment) -> NDArray[np.float32]:
         """Return [N, F]; a product that the shopper never bought has counts 0 and times NaN."""
-        pairs = Pairs.of(
-            moment.owner_H, moment.item_H, moment.age_H, moment.size, moment.now_B.size
-        )
+        pairs = Pairs.of_moment(moment)
         place_N = pairs.find(moment.owner_N * moment.size + moment.item_N)
-        own_N = np.flatnonzero(place_N >= 0)
-        found = {}
-        for name, value_P in self._of_pairs(pairs).items():
-            found[name] = np.full(place_N.size, 0.0 if name in ABSENT_IS_ZERO else np.nan)
-            found[name][own_N] = value_P[place_N[own_N]]
+        found = {
+            name: np.append(value_P, 0.0 if name in ABSENT_IS_ZERO else np.nan)[place_N]
+            for name, value_P in self._of_pairs(pairs).items()
+        }
         last = found["own_last_days"]
         found["own_due"] = last / np.maximum(found["own_gap_days"], 1)
         found["own_due_typical"] = last / np.maximum(self._product["gap_days"][moment.item_N], 1)
