@@ -25,13 +25,25 @@ T = TypeVar("T")
 
 
 class Source(Protocol):
-    """Reads the files a shop has. One file in `data/sources` for each format."""
+    """Reads the files a shop has. One file in `data/sources` for each format.
 
-    def read(self, backend: Any, location: Path | None) -> dict[str, "ibis.Table"]:
+    A source whose files can be loaded one by one, as they come, says so by `apart = True`.
+    """
+
+    def files(self, location: Path | None) -> list[Path]:
+        """List what a load of `location` reads: a file, a folder, or a pattern such as `*.csv`.
+
+        None is for a source that brings its own. Raises BadData for want of a file.
+        """
+
+    def read(self, backend: Any, files: Sequence[Path]) -> dict[str, "ibis.Table"]:
         """Return raw tables by the names of `schema.TABLES`, unchecked, with a `line` column.
 
-        `backend` is an Ibis connection; `location` the file or folder, None for a source that
-        brings its own. Raises BadData if the file is missing, empty, broken or has other columns.
+        `backend` is an Ibis connection on DuckDB, `files` some that `files` listed; `line` is
+        numbered by `schema.LINES_PER_FILE`. A column `problem` may say why a row cannot be read,
+        null elsewhere; such a row is refused for that reason. Columns beyond the schema go into
+        quarantine with a refused row. Raises BadData if a file is missing, empty, broken as a
+        whole, or has other columns.
         """
 
 

@@ -18,6 +18,7 @@ from shopkeeper.errors import BadConfig, unknown
 SHELVES = (
     "data.sources",
     "data.checks",
+    "data.detectors",
     "encoders",
     "search.indexes",
     "recommenders",

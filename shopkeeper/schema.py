@@ -65,6 +65,9 @@ EVENTS: dict[str, Dtype] = {
     "request_id": pl.String,
     "country": pl.String,
     "location_id": pl.String,
+    "promotion_id": pl.String,
+    "device": pl.String,
+    "referrer": pl.String,
 }
 """One row per event and product. `price_minor` is what one piece cost after `discount_minor`."""
 
@@ -113,8 +116,33 @@ PRODUCTS: dict[str, Dtype] = {
     "link": pl.String,
     "image_link": pl.String,
     "updated": UTC_TIME,
+    "sale_price_minor": pl.Int64,
+    "cost_of_goods_sold_minor": pl.Int64,
+    "google_product_category": pl.String,
+    "gender": pl.String,
+    "age_group": pl.String,
+    "material": pl.String,
+    "condition": pl.String,
+    "gtin": pl.String,
+    "mpn": pl.String,
+    "additional_image_link": pl.String,
+    "virtual_model_link": pl.String,
+    "attributes": pl.String,
 }
-"""One row per product. `product_type` is a path: `Grocery > Bread > Rye`."""
+"""One row per product. `product_type` is a path: `Grocery > Bread > Rye`; `additional_image_link`
+has commas between; `attributes` is a JSON object of what else a feed says in plain values."""
+
+REVIEWS: dict[str, Dtype] = {
+    "review_id": pl.String,
+    ITEM: pl.String,
+    USER: pl.String,
+    TIME: UTC_TIME,
+    "rating": pl.Float32,
+    "title": pl.String,
+    "text": pl.String,
+    "country": pl.String,
+}
+"""One row per review; `rating` runs from 1 to 5, null where there is none."""
 
 PROMOTIONS: dict[str, Dtype] = {
     "promotion_id": pl.String,
@@ -133,10 +161,28 @@ QUARANTINE: dict[str, Dtype] = {
     "table": pl.String,
     "reason": pl.String,
     "source": pl.String,
+    "file": pl.String,
     "line": pl.Int64,
     "row": pl.String,
 }
-"""Every refused row: which table it was for, why, where it stood (from 1), the row as JSON."""
+"""Every refused row: which table it was for, why, of which input and file, its row there (from
+1), and all its columns as JSON."""
+
+ANOMALIES: dict[str, Dtype] = {
+    "kind": pl.String,
+    "subject": pl.String,
+    "id": pl.String,
+    SCORE: pl.Float64,
+    "evidence": pl.String,
+    "num_events": pl.Int64,
+    "first": UTC_TIME,
+    "last": UTC_TIME,
+}
+"""What behaves unusually: `kind` is the detector, `subject` the column that `id` is of, such as
+`user_id` or `event_id`; `score` in [0, 1]; `evidence` a sentence for people."""
+
+LINES_PER_FILE = 10**12
+"""A raw row's `line` is its file's place in the load, from 0, times this, plus its row from 1."""
 
 REQUESTS: dict[str, Dtype] = {
     REQUEST: pl.UInt32,
@@ -164,7 +210,9 @@ TABLES: dict[str, dict[str, Dtype]] = {
     "products": PRODUCTS,
     "promotions": PROMOTIONS,
     "shoppers": SHOPPERS,
+    "reviews": REVIEWS,
     "quarantine": QUARANTINE,
+    "anomalies": ANOMALIES,
 }
 """The tables of the lake."""
 

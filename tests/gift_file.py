@@ -57,7 +57,7 @@ name = "Small gifts"
 currency = "GBP"
 clock = "replay"
 
-[data]
+[inputs.invoices]
 source = "online_retail"
 file = {file}
 

@@ -38,7 +38,7 @@ def init(
     own = getattr(registry.find("data.sources", source).Config(), "currency", "USD")
     path = settings.init(
         folder,
-        data={"source": source, "file": str(Path(file).resolve()) if file else ""},
+        inputs={source: {"source": source, "file": str(Path(file).resolve()) if file else ""}},
         shop={"name": name, "currency": currency or own},
     )
     print(f"Wrote {path}. Next: shopkeeper ingest --shop {folder}")

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from shopkeeper.config.sections import PLACEMENTS, SECTIONS, Config, Placement
+from shopkeeper.config.sections import PLACEMENTS, SECTIONS, Config, Input, Placement
 from shopkeeper.errors import BadConfig, NotFound, unknown
 
 FILE = "shop.toml"
@@ -48,12 +48,18 @@ def read(path: Path, parts: Mapping[str, type[Any]]) -> Config:
         name = address.removeprefix("placements.")
         base = dataclasses.asdict(placements[name]) if name in placements else {}
         placements[name] = _fill(Placement, given.pop(address), address, base)
+    inputs = {
+        address.removeprefix("inputs."): _fill(Input, given.pop(address), address, {})
+        for address in [name for name in given if name.startswith("inputs.")]
+    }
     for address in given:
         if address not in known:
-            raise unknown("section", address, [*known, *(f"placements.{n}" for n in placements)])
+            named = ["inputs.NAME", *(f"placements.{name}" for name in placements)]
+            raise unknown("section", address, [*known, *named])
     filled = {address: _fill(known[address], rows, address, {}) for address, rows in given.items()}
     return Config(
         **{name: filled.get(name, section()) for name, section in SECTIONS.items()},
+        inputs=inputs,
         placements=placements,
         parts={
             address: {key: getattr(filled[address], key) for key in given[address]}
@@ -76,6 +82,8 @@ def write(config: Config, parts: Mapping[str, type[Any]]) -> str:
     blocks = ["# Settings of one shop. Every default is written out; delete what you keep as is."]
     for name, section in SECTIONS.items():
         blocks.append(_block(name, section, dataclasses.asdict(getattr(config, name))))
+    for name, given in config.inputs.items():
+        blocks.append(_block(f"inputs.{name}", Input, dataclasses.asdict(given)))
     for name, placement in config.placements.items():
         blocks.append(_block(f"placements.{name}", Placement, dataclasses.asdict(placement)))
     for address, part in sorted(parts.items()):
@@ -132,7 +140,7 @@ def _sections(
 ) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield every section of a TOML table that holds values, by dotted address."""
     values = {key: value for key, value in table.items() if not isinstance(value, dict)}
-    if prefix in parts:
+    if prefix in parts or prefix.startswith("inputs."):
         yield prefix, dict(table)
         return
     if values or (prefix and not table):
@@ -164,7 +172,7 @@ def _cast(value: Any, wanted: Any, where: str) -> Any:
     if origin in (tuple, list) and isinstance(value, list):
         inner = typing.get_args(wanted)[0]
         return tuple(_cast(item, inner, where) for item in value)
-    if origin is dict and isinstance(value, dict):
+    if origin in (dict, Mapping) and isinstance(value, dict):
         return value
     if wanted is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)

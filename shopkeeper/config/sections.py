@@ -34,12 +34,39 @@ class ShopSection:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class DataSection:
-    """Where products and events come from."""
+    """How data is loaded; what is loaded stands under [inputs]."""
 
-    source: str = "complete_journey"
+    strict: bool = False
+    """Whether a check beyond its threshold stops a load before anything is published."""
+    engine: str = "duckdb"
+    """Who cleans: `duckdb` in this process, or `spark` where a cluster is."""
+    spark_master: str = "local[*]"
+    """The Spark cluster to clean on."""
+
+    def __post_init__(self) -> None:
+        if self.engine not in ("duckdb", "spark"):
+            raise ValueError(f"engine must be duckdb or spark, got {self.engine!r}.")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Input:
+    """One file, folder or pattern of files that is loaded, and who reads it."""
+
+    source: str = ""
     """A name from `shopkeeper list data.sources`."""
     file: str = ""
-    """The file or folder to read; empty for a source that brings its own data."""
+    """The file, the folder, or a pattern such as exports/*.json; empty for a source that brings
+    its own data."""
+    load: str = "changes"
+    """`changes` adds and replaces rows; `full` also removes products that the file lacks."""
+    settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    """Settings of the source for this input, before those of its own section."""
+
+    def __post_init__(self) -> None:
+        if not self.source:
+            raise ValueError('source must name who reads the file, such as "merchant_center".')
+        if self.load not in ("changes", "full"):
+            raise ValueError(f"load must be changes or full, got {self.load!r}.")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -233,6 +260,7 @@ class Config:
     search: SearchSection = SearchSection()
     serving: ServingSection = ServingSection()
     evaluation: EvaluationSection = EvaluationSection()
+    inputs: Mapping[str, Input] = dataclasses.field(default_factory=dict)
     placements: Mapping[str, Placement] = dataclasses.field(default_factory=lambda: PLACEMENTS)
     parts: Mapping[str, Mapping[str, Any]] = dataclasses.field(default_factory=dict)
     """Settings of parts that differ from their defaults, by address such as `recommenders.ease`."""

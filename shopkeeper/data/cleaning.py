@@ -128,6 +128,7 @@ def quarantine(done: Cleaned, source: str) -> ibis.Table:
                 table=ibis.literal(name),
                 reason=rows.reason,
                 source=ibis.literal(source),
+                file=ibis.literal(""),
                 line=rows.line.cast("int64"),
                 row=as_json(rows, columns),
                 user_id=user.cast("string"),

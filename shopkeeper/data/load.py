@@ -7,7 +7,7 @@ done. Knows the lake only by what it promises.
 import hashlib
 import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -93,7 +93,8 @@ def load(
     began = time.perf_counter()
     settings = settings or LoadSettings()
     name = source_name or type(source).__name__
-    inputs = _hashes(_files(source, location))
+    files = source.files(location)
+    inputs = _hashes(files)
     asked = getattr(source, "check_settings", {})
     chosen = {
         check: {**asked.get(check, {}), **settings.checks.get(check, {})}
@@ -114,7 +115,7 @@ def load(
         tables = from_json(before["quality"])
         return LoadResult(load_id, True, before["rows"], tables, time.perf_counter() - began)
     checks = cleaning.build_checks(chosen, settings.skip)
-    tables, report = _work(source, location, lake.backend, checks, name, settings.price_days)
+    tables, report = _work(source, files, lake.backend, checks, name, settings.price_days)
     lineage = how | {"rows": {}, "quality": to_json(report)}
     lineage["rows"] = {row["table"]: row["kept"] for row in report["rows"].to_dicts()}
     with stage("publish"):
@@ -137,16 +138,17 @@ def code_version() -> str:
 
 def _work(
     source: contracts.Source,
-    location: Path | None,
+    files: Sequence[Path],
     backend: Any,
     checks: list[Any],
     name: str,
     price_days: int,
 ) -> tuple[dict[str, ibis.Table], dict[str, pl.DataFrame]]:
     """Read, clean and measure; return the tables to publish and those of the report."""
-    with _readable(location or name):
+    where = ", ".join(str(file) for file in files[:3])
+    with _readable(where):
         with stage("read"):
-            raw = source.read(backend, location)
+            raw = source.read(backend, files)
         with stage("clean"):
             done = cleaning.clean(backend, raw, checks)
         with stage("quality"):
@@ -154,7 +156,7 @@ def _work(
     for row in report["rows"].to_dicts():
         if row["table"] == "events" and not row["kept"]:
             raise BadData(
-                f"None of the {row['rows_in']} events of {location or name} is sound; the most "
+                f"None of the {row['rows_in']} events of {where} is sound; the most "
                 f"frequent reason is: {report['refused']['reason'][0]}. Correct the file."
             )
     tables = dict(done.kept)
@@ -168,7 +170,7 @@ def _work(
 
 
 @contextmanager
-def _readable(what: Path | str) -> Iterator[None]:
+def _readable(what: str) -> Iterator[None]:
     """Say in one line what the engine says in many of a file that goes bad on its way."""
     import duckdb
 
@@ -182,17 +184,6 @@ def _readable(what: Path | str) -> Iterator[None]:
             f"Reading {what} stopped on its way, and nothing of it was loaded: "
             f"{' '.join(said[:2])[:300]} Correct the file, or export it again as UTF-8."
         ) from error
-
-
-def _files(source: contracts.Source, location: Path | None) -> list[Path]:
-    """Return the files a load depends on."""
-    listed = getattr(source, "files", None)
-    if listed is not None:
-        return list(listed(location))
-    if location is None:
-        return []
-    path = Path(location)
-    return sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
 
 
 def _hashes(files: list[Path]) -> dict[str, str]:

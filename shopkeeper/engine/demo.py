@@ -106,7 +106,9 @@ def prepare(name: str, file: Path | None = None, folder: Path | None = None) -> 
                 "notice": plan.notice,
                 "clock": "replay",
             },
-            data={"source": plan.source, "file": str(file.resolve()) if file else ""},
+            inputs={
+                plan.folder: {"source": plan.source, "file": str(file.resolve()) if file else ""}
+            },
             evaluation={"split": plan.split},
             serving={"walk": True},
             train=plan.train,

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from shopkeeper import config, registry
-from shopkeeper.config import Config
+from shopkeeper.config import Config, Input
 from shopkeeper.errors import BadConfig
 
 
@@ -54,15 +54,19 @@ def read(folder: Path) -> Config:
 
 
 def init(
-    folder: Path, parts_given: Mapping[str, Mapping[str, Any]] | None = None, **shop: Any
+    folder: Path,
+    parts_given: Mapping[str, Mapping[str, Any]] | None = None,
+    inputs: Mapping[str, Mapping[str, Any]] | None = None,
+    **shop: Any,
 ) -> Path:
     """Write a `shop.toml` with every default into `folder`, which must not hold one.
 
     Args:
         folder: Where the shop will live; made if it is not there.
         parts_given: Settings of parts that are not the defaults, by address.
-        **shop: Values by section, such as `data={"source": "online_retail"}`; the shop's currency
-            is also that of its source.
+        inputs: What to load, each with the values of `config.Input`, by name.
+        **shop: Values by section, such as `shop={"currency": "EUR"}`; the shop's currency is also
+            that of its sources.
 
     Returns:
         The file written.
@@ -74,26 +78,30 @@ def init(
     if path.exists():
         raise BadConfig(f"'{path}' is there already. Change it, or choose another folder.")
     try:
+        inputs = {name: Input(**given) for name, given in (inputs or {}).items()}
         sections = {
             name: dataclasses.replace(getattr(Config(), name), **values)
             for name, values in shop.items()
         }
     except (TypeError, ValueError, AttributeError) as error:
         raise BadConfig(f"These settings cannot be: {error}.") from error
-    source = f"data.sources.{sections.get('data', Config().data).source}"
     given = {address: dict(values) for address, values in (parts_given or {}).items()}
-    if "currency" in registry.find(*source.rsplit(".", 1)).Config.__dataclass_fields__:
-        money = sections.get("shop", Config().shop).currency
-        given.setdefault(source, {}).setdefault("currency", money)
+    money = sections.get("shop", Config().shop).currency
+    for source in {each.source for each in inputs.values()}:
+        if "currency" in registry.find("data.sources", source).Config.__dataclass_fields__:
+            given.setdefault(f"data.sources.{source}", {}).setdefault("currency", money)
     folder.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(".part")
-    partial.write_text(config.write(Config(**sections, parts=given), parts()), "utf-8")
+    partial.write_text(
+        config.write(Config(**sections, inputs=inputs, parts=given), parts()), "utf-8"
+    )
     partial.replace(path)
     return path
 
 
 def _names_in(found: Config) -> list[tuple[str, str]]:
-    named = [("data.sources", found.data.source), ("ranking", found.train.ranker)]
+    named = [("data.sources", each.source) for each in found.inputs.values()]
+    named += [("ranking", found.train.ranker)]
     named += [("search.indexes", found.search.index), ("encoders", found.search.encoder)]
     named += [("recommenders", name) for name in found.train.recommenders + found.train.fused]
     named += [("features", name) for name in found.train.features]

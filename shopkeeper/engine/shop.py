@@ -103,11 +103,12 @@ class Shop:
         except ShopkeeperError as error:
             _log.error("the new bundle cannot be used, the old one stays: %s", error)
 
-    def ingest(self, file: str | Path | None = None) -> dict[str, Any]:
-        """Load products and events from the source named in the settings; see `engine.ingest`."""
-        from shopkeeper.engine.ingest import ingest
+    def ingest(self, file: str | Path | None = None, **wanted: Any) -> dict[str, Any]:
+        """Load the inputs of the settings, or a file; `wanted` as in `engine.ingest.Wanted`."""
+        from shopkeeper.engine.ingest import Wanted, ingest
 
-        return ingest(self.folder, self.config, Path(file) if file else None)
+        path = Path(file) if file else None
+        return ingest(self.folder, self.config, Wanted(file=path, **wanted))
 
     def train(self) -> dict[str, Any]:
         """Learn from all that was loaded, measure, publish; see `engine.train`."""

@@ -1,4 +1,4 @@
-"""Opens a file of rows as an Ibis table, with `line` numbers, or says what is wrong with it."""
+"""Opens files of rows as an Ibis table, with `line` numbers, or says what is wrong with them."""
 
 import difflib
 from collections.abc import Mapping, Sequence
@@ -7,24 +7,98 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from shopkeeper.errors import BadData, Missing
+from shopkeeper.schema import LINES_PER_FILE
 
 if TYPE_CHECKING:
     import ibis
 
 
-def open_rows(backend: Any, path: Path, *, encoding: str = "utf-8") -> "ibis.Table":
-    """Open Parquet, CSV or a workbook; CSV columns are text, lines count from 1.
+def listed(location: Path, suffixes: Sequence[str]) -> list[Path]:
+    """List the files of a file, a folder or a pattern, by name.
 
-    A file that is missing, empty, half-written, broken or of another kind is BadData; a workbook
-    without a reader for workbooks is Missing.
+    Args:
+        location: What a person gave; a folder is looked through, folders within it too.
+        suffixes: Endings that count in a folder, such as `.csv`, also with `.gz` behind.
+
+    Returns:
+        At least one file, each by its whole path.
+
+    Raises:
+        BadData: There is none.
     """
+    path = Path(location)
+    if path.is_dir():
+        ends = tuple(suffix + zipped for suffix in suffixes for zipped in ("", ".gz"))
+        found = [file for file in path.rglob("*") if file.name.lower().endswith(ends)]
+        found = [file for file in found if file.is_file() and not file.name.startswith((".", "_"))]
+        if not found:
+            raise BadData(
+                f"The folder {path} has no file that ends in {' or '.join(suffixes)}. Give the "
+                "folder that your export was written to."
+            )
+    elif path.is_file() or not any(letter in path.name for letter in "*?["):
+        found = [path]
+    else:
+        found = [file for file in path.parent.glob(path.name) if file.is_file()]
+        if not found:
+            raise BadData(f"No file is called like {path}. Check the pattern.")
+    return sorted(found)
+
+
+def usable(path: Path) -> None:
+    """Raise BadData where a file is not there or empty."""
+    if not path.is_file():
+        raise BadData(f"There is no file {path}. Check the path.")
+    if path.stat().st_size == 0:
+        raise BadData(f"The file {path} is empty (0 bytes). Export or download it again.")
+
+
+def open_rows(backend: Any, paths: Sequence[Path], *, encoding: str = "utf-8") -> "ibis.Table":
+    """Open Parquet, CSV or workbooks as one table; CSV columns are text.
+
+    Args:
+        backend: An Ibis connection on DuckDB.
+        paths: The files, all of one form; columns are put together by name.
+        encoding: That of CSV files.
+
+    Returns:
+        All rows, `line` numbered by `schema.LINES_PER_FILE`. A file that is missing, empty,
+        half-written, broken or of another kind is BadData; a workbook without a reader for
+        workbooks is Missing.
+    """
+    tables = [_open(backend, path, encoding) for path in paths]
+    return stacked([rows.mutate(line=rows.line.cast("int64")) for rows in tables])
+
+
+def stacked(tables: "Sequence[ibis.Table]") -> "ibis.Table":
+    """Put the tables of several files, each with `line` from 1, in one by column names."""
+    import ibis
+
+    if len(tables) == 1:
+        return tables[0]
+    types: dict[str, Any] = {}
+    for rows in tables:
+        for name, dtype in rows.schema().items():
+            types[name] = dtype if types.get(name, dtype) == dtype else ibis.dtype("string")
+    parts = [
+        rows.select(
+            **{
+                name: (rows[name] if name in rows.columns else ibis.null()).cast(dtype)
+                for name, dtype in types.items()
+                if name != "line"
+            },
+            line=rows.line + place * LINES_PER_FILE,
+        )
+        for place, rows in enumerate(tables)
+    ]
+    return ibis.union(*parts)
+
+
+def _open(backend: Any, path: Path, encoding: str) -> "ibis.Table":
     import ibis
 
     path = Path(path)
-    if not path.is_file():
-        raise BadData(f"There is no file {path}. Give the path of a .parquet, .csv or .xlsx file.")
-    if path.stat().st_size == 0:
-        raise BadData(f"The file {path} is empty (0 bytes). Export or download it again.")
+    usable(path)
     kind = path.suffix.lower()
     if kind in (".xlsx", ".xls"):
         return _workbook(path)

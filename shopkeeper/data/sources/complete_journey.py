@@ -9,6 +9,7 @@ mailers (promotions.parquet) are left alone.
 """
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -71,13 +72,13 @@ class CompleteJourney:
                 )
         return paths
 
-    def read(self, backend: Any, location: Path | None) -> "dict[str, ibis.Table]":
+    def read(self, backend: Any, files: Sequence[Path]) -> "dict[str, ibis.Table]":
         """Return `events`, `products`, `promotions` and `shoppers` as they stand in the files.
 
         A file that is missing, empty, broken or has other columns is BadData; the package that
         is not installed is Missing.
         """
-        paths = dict(zip(FILES, self.files(location), strict=True))
+        paths = dict(zip(FILES, files, strict=True))
         raw = {name: _open(backend, name, path) for name, path in paths.items()}
         return {
             "events": self._events(raw["transactions"], raw["products"]),
@@ -167,7 +168,7 @@ def _package_folder() -> Path:
 
 
 def _open(backend: Any, name: str, path: Path) -> "ibis.Table":
-    rows = _files.open_rows(backend, path)
+    rows = _files.open_rows(backend, [path])
     names = _files.pick(rows, {column: (column,) for column in COLUMNS[name]}, path)
     _files.plain_types(rows, list(names.values()), path)
     for column in ("quantity", "sales_value", "retail_disc", "coupon_match_disc"):

@@ -5,6 +5,7 @@ without a zone; they are taken as UTC, at most an hour from the clock on the sho
 are no departments, sizes or pictures. Knows nothing of which rows are sound.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -62,18 +63,17 @@ class OnlineRetail:
                 "The source online_retail reads your own file, but none was given. Download "
                 "Online Retail from the UCI Machine Learning Repository and give its path."
             )
-        return [Path(location)]
+        return _files.listed(location, (".parquet", ".csv", ".xlsx"))
 
-    def read(self, backend: Any, location: Path | None) -> "dict[str, ibis.Table]":
+    def read(self, backend: Any, files: Sequence[Path]) -> "dict[str, ibis.Table]":
         """Return `events` and `products` as they stand in the file.
 
         A file that is missing, empty, broken or has other columns is BadData; a workbook without
         a reader for workbooks is Missing.
         """
-        (path,) = self.files(location)
-        rows = _files.open_rows(backend, path, encoding=self.config.encoding)
-        names = _files.pick(rows, COLUMNS, path)
-        _files.plain_types(rows, list(names.values()), path)
+        rows = _files.open_rows(backend, files, encoding=self.config.encoding)
+        names = _files.pick(rows, COLUMNS, files[0])
+        _files.plain_types(rows, list(names.values()), files[0])
         raw = rows.select("line", **{word: rows[name] for word, name in names.items()})
         return {"events": self._events(raw), "products": self._products(raw)}
 
