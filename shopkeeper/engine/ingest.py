@@ -56,7 +56,7 @@ def ingest(folder: Path, config: Config, wanted: Wanted | None = None) -> dict[s
     with stage("ingest"):
         lake = lake_of(folder, config)
         results = {
-            name: _load(name, given, config, lake, wanted)
+            name: _load(name, given, config, lake)
             for name, given in inputs_of(config, wanted).items()
         }
         with stage("records"):
@@ -132,7 +132,7 @@ def refused_of(result: LoadResult) -> list[dict[str, Any]]:
     return rows
 
 
-def _load(name: str, given: Input, config: Config, lake: Lake, wanted: Wanted) -> LoadResult:
+def _load(name: str, given: Input, config: Config, lake: Lake) -> LoadResult:
     """Load one input."""
     location = Path(given.file) if given.file else None
     if location is not None and not location.exists() and not location.parent.is_dir():

@@ -78,7 +78,7 @@ def init(
     if path.exists():
         raise BadConfig(f"'{path}' is there already. Change it, or choose another folder.")
     try:
-        inputs = {name: Input(**given) for name, given in (inputs or {}).items()}
+        read = {name: Input(**given) for name, given in (inputs or {}).items()}
         sections = {
             name: dataclasses.replace(getattr(Config(), name), **values)
             for name, values in shop.items()
@@ -87,14 +87,13 @@ def init(
         raise BadConfig(f"These settings cannot be: {error}.") from error
     given = {address: dict(values) for address, values in (parts_given or {}).items()}
     money = sections.get("shop", Config().shop).currency
-    for source in {each.source for each in inputs.values()}:
+    for source in {each.source for each in read.values()}:
         if "currency" in registry.find("data.sources", source).Config.__dataclass_fields__:
             given.setdefault(f"data.sources.{source}", {}).setdefault("currency", money)
     folder.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(".part")
-    partial.write_text(
-        config.write(Config(**sections, inputs=inputs, parts=given), parts()), "utf-8"
-    )
+    written = Config(**sections, inputs=read, parts=given)
+    partial.write_text(config.write(written, parts()), "utf-8")
     partial.replace(path)
     return path
 
