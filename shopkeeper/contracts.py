@@ -156,9 +156,9 @@ class Updatable(Protocol):
 
 @dataclass(frozen=True)
 class Moment:
-    """Requests and their candidates as flat arrays; B requests, H purchases, N candidates.
+    """Requests and candidates as flat arrays; B requests, H purchases, V looks, N candidates.
 
-    Products are numbered by their row in the catalogue, [P]. Both blocks are sorted by request.
+    Products are numbered by their row in the catalogue, [P]. All blocks are sorted by request.
     """
 
     size: int
@@ -174,6 +174,11 @@ class Moment:
     item_N: NDArray[np.int64]
     scores: Mapping[str, NDArray[np.float32]]
     """What each recommender says of the N candidates, NaN where nothing."""
+    owner_V: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
+    """Who looked at a product, put it into the cart or liked it; oldest first in each request."""
+    item_V: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
+    age_V: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
+    """Days before the request, at least 0."""
     _memo: dict[Any, Any] = field(default_factory=dict, repr=False, compare=False)
 
     def once(self, key: Any, make: Callable[[], T]) -> T:
@@ -226,6 +231,14 @@ class Ranker(Protocol):
 
     def restore(self, folder: Path) -> Self:
         """Read what `save` wrote. Must not need a training library."""
+
+
+@runtime_checkable
+class Weighing(Protocol):
+    """A ranker that can say, once it has learned, what it looked at."""
+
+    def gains(self) -> NDArray[np.float64]:
+        """Return each feature's share of what learning gained, [F], 1 in all; 0 for unused."""
 
 
 class Policy(Protocol):

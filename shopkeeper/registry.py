@@ -87,4 +87,6 @@ def save(part: Any, folder: Path) -> None:
 def load(folder: Path) -> Any:
     """Make again what `save` wrote."""
     about = json.loads((folder / "part.json").read_text())
-    return build(about["shelf"], about["name"], **about["settings"]).restore(folder)
+    # JSON knows no tuples, settings know no lists.
+    settings = {k: tuple(v) if isinstance(v, list) else v for k, v in about["settings"].items()}
+    return build(about["shelf"], about["name"], **settings).restore(folder)

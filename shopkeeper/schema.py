@@ -181,8 +181,21 @@ ANOMALIES: dict[str, Dtype] = {
 """What behaves unusually: `kind` is the detector, `subject` the column that `id` is of, such as
 `user_id` or `event_id`; `score` in [0, 1]; `evidence` a sentence for people."""
 
+OVERRIDES: dict[str, Dtype] = {
+    "kind": pl.String,
+    "subject": pl.String,
+    "id": pl.String,
+    "action": pl.String,
+    "by": pl.String,
+    TIME: UTC_TIME,
+}
+"""What a person decided about an anomaly, and when; one row per `kind`, `subject` and `id`."""
+
 LINES_PER_FILE = 10**12
 """A raw row's `line` is its file's place in the load, from 0, times this, plus its row from 1."""
+
+LINES_MAX = 10**8
+"""Lines a file of several rows a line may have: a row adds this times its place there, from 0."""
 
 REQUESTS: dict[str, Dtype] = {
     REQUEST: pl.UInt32,

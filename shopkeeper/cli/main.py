@@ -6,7 +6,18 @@ import sys
 import typer
 
 from shopkeeper import tracing
-from shopkeeper.cli import ask, learn, measure, run, setup
+from shopkeeper.cli import (
+    anomalies,
+    ask,
+    features,
+    learn,
+    lineage,
+    measure,
+    profile,
+    quarantine,
+    run,
+    setup,
+)
 from shopkeeper.errors import ShopkeeperError
 
 app = typer.Typer(
@@ -16,7 +27,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Search, recommendations and a storefront that a shop runs itself.",
 )
-for group in (setup, learn, measure, ask, run):
+for group in (setup, quarantine, learn, features, measure, anomalies, lineage, ask, profile, run):
     group.register(app)
 
 

@@ -42,8 +42,15 @@ class DataSection:
     """Who cleans: `duckdb` in this process, or `spark` where a cluster is."""
     spark_master: str = "local[*]"
     """The Spark cluster to clean on."""
+    anomalies: bool = True
+    """Whether a load ends with a look for bots, test orders and other unusual behaviour."""
+    categories: str = "fill"
+    """`fill` gives products without a category that of the products most like them, where it is
+    sure; `off` leaves them without."""
 
     def __post_init__(self) -> None:
+        if self.categories not in ("fill", "off"):
+            raise ValueError(f"categories must be fill or off, got {self.categories!r}.")
         if self.engine not in ("duckdb", "spark"):
             raise ValueError(f"engine must be duckdb or spark, got {self.engine!r}.")
 

@@ -1,7 +1,7 @@
 """Keeps sound rows, mends what can be mended, refuses the rest with a reason.
 
-Expressions only, so that the same lines run on any engine Ibis speaks to; raw rows are staged in
-one temporary table each and spill to disk when memory is short. Knows nothing of formats.
+Expressions only, so that the same lines run on any engine Ibis speaks to; what is worked out lies
+on disk, so memory is bounded by the engine's settings. Knows nothing of formats.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,11 +11,13 @@ from typing import Any, Protocol, runtime_checkable
 import ibis
 
 from shopkeeper import registry, schema
+from shopkeeper.data.workbench import Workbench
 from shopkeeper.errors import BadConfig
 
 ORDER = (
-    "ids", "times", "codes", "notes", "prices", "quantities", "duplicates", "titles",
-    "shoppers", "cancellations",
+    "ids", "times", "codes", "notes", "prices", "quantities", "currencies", "duplicates",
+    "product_prices", "reviews", "texts", "titles", "near_duplicates",
+    "shoppers", "visitors", "cancellations", "sessions", "late",
 )  # fmt: skip
 """Our checks in the order of their reasons: a row is refused by the first that applies. Checks
 that are not named here, such as those of plugins, come after."""
@@ -27,8 +29,11 @@ class Refuses(Protocol):
 
     tables: tuple[str, ...]
 
-    def refuse(self, rows: ibis.Table) -> "dict[str, ibis.BooleanValue]":
-        """Return which rows to refuse, by reason; `rows` has unique numbers in `line`."""
+    def refuse(self, rows: ibis.Table) -> "dict[str, ibis.BooleanValue | ibis.Table]":
+        """Return which rows to refuse, by reason: a condition, or a table of their `line`.
+
+        `rows` has unique numbers in `line`.
+        """
 
 
 @runtime_checkable
@@ -38,7 +43,18 @@ class Mends(Protocol):
     tables: tuple[str, ...]
 
     def mend(self, rows: ibis.Table) -> "tuple[ibis.Table, dict[str, ibis.BooleanValue]]":
-        """Return the changed rows, and which of them to count under which words."""
+        """Return the changed rows, and which of them to count under which words.
+
+        Columns that begin with `_` are for counting only, and go.
+        """
+
+
+@runtime_checkable
+class Remembers(Protocol):
+    """A check that looks at what was loaded before."""
+
+    def remember(self, known: Mapping[str, ibis.Table]) -> None:
+        """Take the tables of the lake, by name; called before `refuse` and `mend`."""
 
 
 @dataclass
@@ -51,6 +67,8 @@ class Cleaned:
     """`line` and `reason` of each refused row, by table."""
     notes: dict[str, dict[str, Any]] = field(default_factory=dict)
     """What was mended and how to count it, by table."""
+    checks: dict[str, str] = field(default_factory=dict)
+    """Which check refuses for a reason, by reason."""
 
 
 def build_checks(settings: Mapping[str, Mapping[str, Any]], skip: Sequence[str]) -> list[Any]:
@@ -72,64 +90,80 @@ def build_checks(settings: Mapping[str, Mapping[str, Any]], skip: Sequence[str])
     return [registry.build("data.checks", name, **settings.get(name, {})) for name in chosen]
 
 
-def clean(backend: Any, raw: Mapping[str, ibis.Table], checks: Sequence[Any]) -> Cleaned:
+def clean(
+    bench: Workbench,
+    raw: Mapping[str, ibis.Table],
+    checks: Sequence[Any],
+    known: Mapping[str, ibis.Table] | None = None,
+) -> Cleaned:
     """Split raw tables into kept and refused rows.
 
     Args:
-        backend: The Ibis connection that stages the rows.
-        raw: Tables of a source, each with a `line` column that numbers its rows.
+        bench: The engine, and where to keep what is worked out.
+        raw: Tables of a source as that engine reads them, each with a `line` column that numbers
+            its rows.
         checks: What to apply, in order; each has `tables` and either `refuse` or `mend`.
+        known: What was loaded before, by table.
 
     Returns:
-        The staged, kept and refused rows.
+        The raw, kept and refused rows, worked out.
 
     Raises:
         BadConfig: A check neither refuses nor mends.
     """
     done = Cleaned()
-    for name, rows in raw.items():
-        staged = stage(backend, f"raw_{name}", _whole(rows, name))
+    for check in checks:
+        if not isinstance(check, Refuses | Mends):
+            raise BadConfig(f"The check {type(check).__name__} has neither refuse nor mend.")
+        if isinstance(check, Remembers):
+            check.remember(known or {})
+    for name, came in raw.items():
+        rows = _whole(came, name)
         mine = [check for check in checks if name in check.tables]
         reasons: dict[str, Any] = {}
         for check in mine:
-            if not isinstance(check, Refuses | Mends):
-                raise BadConfig(f"The check {type(check).__name__} has neither refuse nor mend.")
             if isinstance(check, Refuses):
-                reasons |= check.refuse(staged)
-        done.raw[name] = staged
-        done.refused[name] = stage(backend, f"refused_{name}", _refused(staged, reasons))
-        kept = staged.anti_join(done.refused[name], "line")
-        done.notes[name] = {}
-        for check in mine:
-            if isinstance(check, Mends):
-                kept, notes = check.mend(kept)
-                done.notes[name] |= notes
-        done.kept[name] = kept
+                found = check.refuse(rows)
+                reasons |= found
+                done.checks |= dict.fromkeys(found, name_of(check))
+        done.raw[name] = rows
+        done.refused[name] = bench.keep(f"refused_{name}", _refused(rows, reasons))
+        kept = rows.anti_join(done.refused[name], "line").drop("problem")
+        kept, marks = _mended(bench, name, kept, [c for c in mine if isinstance(c, Mends)])
+        done.kept[name] = bench.keep(f"kept_{name}", kept)
+        done.notes[name] = {words: done.kept[name][mark] for words, mark in marks.items()}
     return done
 
 
-def quarantine(done: Cleaned, source: str) -> ibis.Table:
+def name_of(check: Any) -> str:
+    """Return the name that a check has on its shelf."""
+    return str(getattr(check, "address", ("", type(check).__name__))[1])
+
+
+def quarantine(done: Cleaned, source: str, files: Sequence[str]) -> ibis.Table:
     """Return all refused rows with reason and place, as `schema.QUARANTINE` and their `user_id`.
 
     Args:
         done: What `clean` returned.
-        source: What the rows were read from.
+        source: The input that the rows were read for.
+        files: The names of its files, in the order of the load.
 
     Returns:
         One row per refused row.
     """
+    named = dict(enumerate(files))
     parts = []
     for name, refused in done.refused.items():
         rows = refused.inner_join(done.raw[name], "line")
-        columns = [column for column in done.raw[name].columns if column != "line"]
+        columns = [c for c in done.raw[name].columns if c not in ("line", "problem")]
         user = rows[schema.USER] if schema.USER in columns else ibis.null("string")
         parts.append(
             rows.select(
                 table=ibis.literal(name),
                 reason=rows.reason,
                 source=ibis.literal(source),
-                file=ibis.literal(""),
-                line=rows.line.cast("int64"),
+                file=(rows.line // schema.LINES_PER_FILE).cast("int64").cases(*named.items()),
+                line=(rows.line % schema.LINES_PER_FILE % schema.LINES_MAX).cast("int64"),
                 row=as_json(rows, columns),
                 user_id=user.cast("string"),
             )
@@ -166,17 +200,6 @@ def price_products(products: ibis.Table, events: ibis.Table, days: int) -> ibis.
     return rows.mutate(**filled).drop("_price", "_last")
 
 
-def stage(backend: Any, name: str, rows: ibis.Table) -> ibis.Table:
-    """Work out `rows` once and keep them in a temporary table until `discard`."""
-    discard(backend, name)
-    return backend.create_table(f"_{name}", rows, temp=True)
-
-
-def discard(backend: Any, name: str) -> None:
-    """Drop what `stage` kept. In plain SQL, for Ibis 12 writes DROP without the table's name."""
-    backend.raw_sql(f'DROP TABLE IF EXISTS "_{name}"')
-
-
 def as_json(rows: ibis.Table, columns: Sequence[str]) -> Any:
     """Write the given columns of each row as one JSON object, nulls left out.
 
@@ -185,6 +208,8 @@ def as_json(rows: ibis.Table, columns: Sequence[str]) -> Any:
     text: Any = ibis.literal("")
     for name in columns:
         value = rows[name].cast("string")
+        if rows[name].type().is_timestamp():
+            value = value.re_replace(r"\+00$", "").concat("+00:00")
         if not rows[name].type().is_numeric():
             for plain, escaped in (("\\", "\\\\"), ('"', '\\"'), ("\n", "\\n"), ("\t", "\\t")):
                 value = value.replace(plain, escaped)
@@ -200,18 +225,55 @@ def as_json(rows: ibis.Table, columns: Sequence[str]) -> Any:
 
 def _whole(rows: ibis.Table, name: str) -> ibis.Table:
     """Add the columns every check may look at where a source left them out."""
-    shape = schema.TABLES[name]
-    if name != "events":
-        return rows
-    lacks = [column for column in shape if column not in rows.columns]
-    needed = (schema.USER, schema.TRANSACTION, schema.QUANTITY, schema.PRICE)
     types = {schema.QUANTITY: "int32", schema.PRICE: "int64"}
-    return rows.mutate(**{c: ibis.null(types.get(c, "string")) for c in lacks if c in needed})
+    needed = {"problem"}
+    if name == "events":
+        needed |= {
+            schema.USER, schema.VISITOR, schema.SESSION, schema.TRANSACTION, schema.ITEM,
+            schema.QUANTITY, schema.PRICE, schema.CURRENCY,
+        }  # fmt: skip
+    lacks = sorted(needed - set(rows.columns))
+    return rows.mutate(**{column: ibis.null(types.get(column, "string")) for column in lacks})
+
+
+def _mended(
+    bench: Workbench, name: str, rows: ibis.Table, checks: Sequence[Any]
+) -> tuple[ibis.Table, dict[str, str]]:
+    """Apply what mends in turn; return which columns mark what was mended, by its words."""
+    marks: dict[str, str] = {}
+    for check in checks:
+        rows, notes = check.mend(rows)
+        mine = {words: f"mended_{len(marks) + place}" for place, words in enumerate(notes)}
+        rows = rows.mutate(**{mine[words]: when for words, when in notes.items()})
+        rows = rows.drop(*(column for column in rows.columns if column.startswith("_")))
+        if getattr(check, "heavy", False):
+            rows = bench.keep(f"{name}_{name_of(check)}", rows)
+        marks |= mine
+    return rows, marks
 
 
 def _refused(rows: ibis.Table, reasons: Mapping[str, Any]) -> ibis.Table:
-    if not reasons:
-        return rows.select("line", reason=ibis.literal("")).limit(0)
-    first = ibis.cases(*((when, reason) for reason, when in reasons.items()), else_=None)
-    judged = rows.select("line", reason=first)
-    return judged.filter(judged.reason.notnull())
+    """Return `line` and the first `reason` of each refused row."""
+    named = dict(enumerate(reasons))
+    conditions = [
+        (reasons[reason], place)
+        for place, reason in named.items()
+        if not isinstance(reasons[reason], ibis.Table)
+    ]
+    none = ibis.null("int64")
+    first = ibis.cases(*conditions, else_=none) if conditions else none
+    first = rows.problem.notnull().ifelse(ibis.literal(-1, "int64"), first.cast("int64"))
+    judged = rows.select("line", _place=first)
+    parts = [judged.filter(judged._place.notnull())]
+    for place, reason in named.items():
+        if isinstance(reasons[reason], ibis.Table):
+            lines = reasons[reason].select("line", _place=ibis.literal(place, "int64"))
+            parts.append(lines)
+    every = ibis.union(*parts) if len(parts) > 1 else parts[0]
+    ranked = every.group_by("line").agg(_place=every._place.min())
+    if named:
+        ranked = ranked.mutate(reason=ranked._place.cases(*named.items()))
+    else:
+        ranked = ranked.mutate(reason=ibis.null("string"))
+    told = ranked.left_join(rows.select("line", "problem"), "line").drop("line_right")
+    return told.select("line", reason=told.reason.coalesce(told.problem))

@@ -1,14 +1,15 @@
 """One load: read the files, clean the rows, publish them, and tell what happened.
 
 The same files with the same settings and the same code are loaded once; the next time nothing is
-done. Knows the lake only by what it promises.
+done. The same files under other rules replace what they brought before. Knows the lake only by
+what it promises.
 """
 
 import hashlib
 import json
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -19,8 +20,12 @@ import polars as pl
 from shopkeeper import contracts, schema
 from shopkeeper.data import cleaning
 from shopkeeper.data.quality import from_json, quality, to_json
+from shopkeeper.data.workbench import Workbench
 from shopkeeper.errors import BadConfig, BadData
 from shopkeeper.tracing import stage
+
+FILES_MAX = 50
+"""Files that are loaded in one step, where a source can read them apart."""
 
 
 class Lake(Protocol):
@@ -33,8 +38,23 @@ class Lake(Protocol):
     def loads(self) -> dict[str, dict[str, Any]]:
         """Return what is known of each load by its id."""
 
+    def table(self, name: str) -> ibis.Table:
+        """Return all rows of a table."""
+
+    def files(self, name: str) -> list[Path]:
+        """Return the Parquet files of a table."""
+
+    def working(self) -> AbstractContextManager[Path]:
+        """Hand out an empty folder for a load; one load at a time."""
+
     def publish(
-        self, load_id: str, tables: Mapping[str, Any], lineage: Mapping[str, Any]
+        self,
+        load_id: str,
+        tables: Mapping[str, Any],
+        lineage: Mapping[str, Any],
+        *,
+        replaces: Sequence[str] = (),
+        drop: Mapping[str, Callable[[ibis.Table], Any]] | None = None,
     ) -> dict[str, int]:
         """Add the rows of a load to all its tables in one step; return counts by table."""
 
@@ -49,6 +69,10 @@ class LoadSettings:
     """Checks to leave out."""
     price_days: int = 60
     """A product without a price gets the median of this many days before its last sale."""
+    full: bool = False
+    """Whether products of this input that the files lack are removed."""
+    strict: bool = False
+    """Whether a check beyond its threshold stops the load before anything is published."""
 
     def __post_init__(self) -> None:
         if self.price_days < 1:
@@ -63,10 +87,13 @@ class LoadResult:
     unchanged: bool
     """True where the same load was published before, and nothing was done."""
     rows: dict[str, int]
-    """Rows added (events, quarantine) or now held (other tables)."""
+    """Rows added (events) or now held (other tables)."""
     quality: dict[str, pl.DataFrame]
     """The tables of `data.quality`, also those of the load before where nothing changed."""
     seconds: float
+
+
+Finish = Callable[[pl.DataFrame], pl.DataFrame]
 
 
 def load(
@@ -76,15 +103,19 @@ def load(
     *,
     settings: LoadSettings | None = None,
     source_name: str = "",
+    engine: Callable[[], Any] | None = None,
+    finish: Finish | None = None,
 ) -> LoadResult:
     """Bring the files of a source into the lake, once.
 
     Args:
         source: Who reads the files.
-        location: The file or folder; None for a source that brings its own.
+        location: The file, folder or pattern; None for a source that brings its own.
         lake: Where the rows go.
         settings: How to load.
-        source_name: What quarantine and lineage call the source.
+        source_name: What quarantine and lineage call the input.
+        engine: Makes the Ibis connection that cleans; that of the lake by default.
+        finish: Adds what another room knows to the kept products, before they are published.
 
     Returns:
         What was added, kept, mended and refused. Files that are missing, empty or broken, or
@@ -93,80 +124,243 @@ def load(
     began = time.perf_counter()
     settings = settings or LoadSettings()
     name = source_name or type(source).__name__
-    files = source.files(location)
-    inputs = _hashes(files)
     asked = getattr(source, "check_settings", {})
     chosen = {
         check: {**asked.get(check, {}), **settings.checks.get(check, {})}
         for check in sorted({*asked, *settings.checks})
     }
-    how: dict[str, Any] = {
-        "source": name,
-        "inputs": inputs,
-        "code": code_version(),
-        "checks": chosen,
-    }
-    how |= {"skip": sorted(settings.skip), "price_days": settings.price_days}
     config = getattr(source, "config", None)
-    how["settings"] = asdict(config) if config is not None else {}
-    load_id = hashlib.sha256(json.dumps(how, sort_keys=True).encode()).hexdigest()[:16]
-    before = lake.loads().get(load_id)
-    if before is not None:
-        tables = from_json(before["quality"])
-        return LoadResult(load_id, True, before["rows"], tables, time.perf_counter() - began)
+    how: dict[str, Any] = {
+        "source": name, "code": code_version(), "checks": chosen, "skip": sorted(settings.skip),
+        "price_days": settings.price_days, "full": settings.full,
+        "settings": asdict(config) if config is not None else {},
+    }  # fmt: skip
+    files = _named(source.files(location), location)
+    loads = [
+        _Load(part, how, files)
+        for part in _parts(files, lake.loads(), how, getattr(source, "apart", False))
+    ]
+    fresh = [one for one in loads if one.load_id not in lake.loads()]
+    rows: dict[str, int] = {}
+    report: dict[str, pl.DataFrame] = {}
     checks = cleaning.build_checks(chosen, settings.skip)
-    tables, report = _work(source, files, lake.backend, checks, name, settings.price_days)
-    lineage = how | {"rows": {}, "quality": to_json(report)}
-    lineage["rows"] = {row["table"]: row["kept"] for row in report["rows"].to_dicts()}
-    with stage("publish"):
-        rows = lake.publish(load_id, tables, lineage)
-    for table in schema.TABLES:
-        cleaning.discard(lake.backend, f"raw_{table}")
-        cleaning.discard(lake.backend, f"refused_{table}")
-    return LoadResult(load_id, False, rows, report, time.perf_counter() - began)
+    if fresh:
+        with lake.working() as folder:
+            worker = engine() if engine else lake.backend
+            for number, one in enumerate(fresh):
+                within = folder / str(number)
+                within.mkdir()
+                work = _Work(source, lake, Workbench(worker, within), checks, settings, finish)
+                added, report = work.do(one)
+                rows = {table: rows.get(table, 0) + num for table, num in added.items()}
+    else:
+        before = lake.loads()[loads[-1].load_id]
+        rows, report = before["rows"], from_json(before["quality"])
+    seconds = time.perf_counter() - began
+    return LoadResult((fresh or loads)[-1].load_id, not fresh, rows, report, seconds)
 
 
 def code_version() -> str:
     """Return a hash of the code that reads and cleans, so that a changed rule loads anew."""
     digest = hashlib.sha256()
     room = Path(__file__).parent
-    files = [file for file in room.rglob("*.py") if "samples" not in file.parts]
+    apart = {"samples", "detectors"}
+    files = [file for file in room.rglob("*.py") if not apart & set(file.parts)]
     for file in [*sorted(files), Path(schema.__file__)]:
         digest.update(file.read_bytes())
     return digest.hexdigest()[:16]
 
 
-def _work(
-    source: contracts.Source,
-    files: Sequence[Path],
-    backend: Any,
-    checks: list[Any],
-    name: str,
-    price_days: int,
-) -> tuple[dict[str, ibis.Table], dict[str, pl.DataFrame]]:
-    """Read, clean and measure; return the tables to publish and those of the report."""
-    where = ", ".join(str(file) for file in files[:3])
-    with _readable(where):
-        with stage("read"):
-            raw = source.read(backend, files)
-        with stage("clean"):
-            done = cleaning.clean(backend, raw, checks)
+class _Load:
+    """Some files of an input, and by which rules they are loaded."""
+
+    def __init__(
+        self, files: Sequence[Path], how: Mapping[str, Any], named: Mapping[Path, tuple[str, str]]
+    ) -> None:
+        self.files = list(files)
+        self.name = str(how["source"])
+        self.inputs = dict(named[file] for file in files)
+        self.about = {**how, "inputs": self.inputs}
+        text = json.dumps(self.about, sort_keys=True)
+        self.load_id = hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    def replaced(self, loads: Mapping[str, Mapping[str, Any]]) -> list[str]:
+        """Return the loads that brought the same files, or some of them, by other rules."""
+        return [
+            load_id
+            for load_id, about in loads.items()
+            if about.get("source") == self.name
+            and about.get("inputs")
+            and set(about["inputs"].items()) <= set(self.inputs.items())
+        ]
+
+
+def _parts(
+    named: Mapping[Path, tuple[str, str]],
+    loads: Mapping[str, Mapping[str, Any]],
+    how: Mapping[str, Any],
+    apart: bool,
+) -> list[list[Path]]:
+    """Split files into loads: as they were loaded before, and the others together."""
+    files = list(named)
+    if not apart:
+        return [files]
+    parts: list[list[Path]] = []
+    left = dict.fromkeys(files)
+    by_hash = {pair: file for file, pair in named.items()}
+    for about in loads.values():
+        held = [by_hash.get(pair) for pair in about.get("inputs", {}).items()]
+        mine = about.get("source") == how["source"]
+        if mine and held and all(file in left for file in held):
+            parts.append([file for file in held if file is not None])
+            for file in parts[-1]:
+                del left[file]
+    rest = list(left)
+    return parts + [rest[at : at + FILES_MAX] for at in range(0, len(rest), FILES_MAX)]
+
+
+@dataclass(frozen=True)
+class _Work:
+    """Who reads, cleans and keeps."""
+
+    source: contracts.Source
+    lake: Lake
+    bench: Workbench
+    checks: list[Any]
+    settings: LoadSettings
+    finish: Finish | None
+
+    def do(self, one: _Load) -> tuple[dict[str, int], dict[str, pl.DataFrame]]:
+        """Load some files; return the rows added by table, and the tables of the report."""
+        loads = self.lake.loads()
+        replaced = one.replaced(loads)
+        done = self._clean(one, replaced)
         with stage("quality"):
-            report = quality(done)
-    for row in report["rows"].to_dicts():
-        if row["table"] == "events" and not row["kept"]:
+            before = [about for about in loads.values() if about.get("source") == one.name]
+            last = before[-1].get("quality") if before else None
+            report = quality(done, last, files=list(one.inputs))
+            report["thresholds"] = self._thresholds(done, report)
+        self._judge(one, report)
+        lineage = one.about | {"rows": {}, "quality": to_json(report)}
+        lineage["rows"] = {row["table"]: row["kept"] for row in report["rows"].to_dicts()}
+        files = list(one.inputs)
+        drop: dict[str, Callable[[ibis.Table], Any]] = {
+            "quarantine": lambda rows: (rows.source == one.name) & rows.file.isin(files)
+        }
+        if self.settings.full:
+            drop["products"] = lambda rows: rows.input == one.name
+        with stage("publish"):
+            tables = self._tables(done, one)
+            rows = self.lake.publish(one.load_id, tables, lineage, replaces=replaced, drop=drop)
+        return rows, report
+
+    def _clean(self, one: _Load, replaced: Sequence[str]) -> cleaning.Cleaned:
+        bench, reader = self.bench, self.lake.backend
+        where = ", ".join(str(file) for file in one.files[:3])
+        with _readable(where), stage("read"):
+            raw = {
+                name: bench.keep(f"raw_{name}", rows, by=reader)
+                for name, rows in self.source.read(reader, one.files).items()
+            }
+        known = {
+            name: bench.open(self.lake.files(name))
+            for name in ("events", "products")
+            if self.lake.files(name)
+        }
+        if replaced and "events" in known:
+            known["events"] = known["events"].filter(~known["events"].load.isin(replaced))
+        with stage("clean"):
+            return cleaning.clean(bench, raw, self.checks, known)
+
+    def _thresholds(
+        self, done: cleaning.Cleaned, report: Mapping[str, pl.DataFrame]
+    ) -> pl.DataFrame:
+        """Return how much each check refused of each table, and how much it may."""
+        allowed = {
+            cleaning.name_of(check): getattr(check.config, "share_max", None)
+            for check in self.checks
+            if hasattr(check, "config")
+        }
+        came = dict(report["rows"].select("table", "rows_in").iter_rows())
+        counts: dict[tuple[str, str], int] = {}
+        for row in report["refused"].to_dicts():
+            key = (done.checks.get(row["reason"], "source"), row["table"])
+            counts[key] = counts.get(key, 0) + row["rows"]
+        rows = [
+            {
+                "check": check, "table": table, "rows": num, "share": num / max(came[table], 1),
+                "allowed": allowed.get(check, self.source_share_max),
+            }
+            for (check, table), num in counts.items()
+        ]  # fmt: skip
+        shape = {
+            "check": pl.String, "table": pl.String, "rows": pl.Int64, "share": pl.Float64,
+            "allowed": pl.Float64,
+        }  # fmt: skip
+        found = pl.DataFrame(rows, schema=shape).sort("table", "check")
+        over = (pl.col("share") > pl.col("allowed")).fill_null(False)
+        return found.with_columns(
+            pl.when(over).then(pl.lit("alarm")).otherwise(pl.lit("ok")).alias("verdict")
+        )
+
+    source_share_max = 0.02
+    """Largest share of rows that cannot be read at all in a strict load."""
+
+    def _judge(self, one: _Load, report: Mapping[str, pl.DataFrame]) -> None:
+        """Raise BadData where nothing is sound, or too much is not in a strict load."""
+        where = ", ".join(str(file) for file in one.files[:3])
+        for row in report["rows"].to_dicts():
+            if row["rows_in"] and not row["kept"]:
+                reasons = report["refused"].filter(pl.col("table") == row["table"])["reason"]
+                raise BadData(
+                    f"None of the {row['rows_in']} {row['table']} of {where} is sound; the most "
+                    f"frequent reason is: {reasons[0]}. Correct the file."
+                )
+        over = report["thresholds"].filter(pl.col("verdict") == "alarm")
+        if self.settings.strict and over.height:
+            worst = over.sort("share", descending=True).row(0, named=True)
             raise BadData(
-                f"None of the {row['rows_in']} events of {where} is sound; the most "
-                f"frequent reason is: {report['refused']['reason'][0]}. Correct the file."
+                f"The check '{worst['check']}' refuses {worst['share']:.1%} of the "
+                f"{worst['table']} of {where}, and {worst['allowed']:.1%} is allowed; nothing was "
+                f"published. Correct the file, raise share_max under [data.checks."
+                f"{worst['check']}], or load without --strict."
             )
-    tables = dict(done.kept)
-    if "products" in tables and "events" in tables:
-        sound = done.raw["events"].anti_join(done.refused["events"], "line")
-        tables["products"] = cleaning.price_products(tables["products"], sound, price_days)
-    for table in set(tables) - {"events"}:
-        tables[table] = tables[table].order_by("line")
-    tables["quarantine"] = cleaning.quarantine(done, name).order_by("table", "line")
-    return tables, report
+
+    def _tables(self, done: cleaning.Cleaned, one: _Load) -> dict[str, Any]:
+        """Return what to publish: the kept rows and the quarantine, read by the lake's engine."""
+        here = Workbench(self.lake.backend, self.bench.folder)
+        tables: dict[str, Any] = {
+            name: here.open(self.bench.path(f"kept_{name}")) for name in done.kept
+        }
+        if "products" in tables:
+            products = tables["products"]
+            if "events" in tables:
+                products = cleaning.price_products(
+                    products, tables["events"], self.settings.price_days
+                )
+            if self.finish is not None:
+                products = self._finished(products, self.finish)
+            tables["products"] = products.mutate(input=ibis.literal(one.name))
+        for table in set(tables) - {"events"}:
+            tables[table] = tables[table].order_by("line")
+        refused = cleaning.quarantine(done, one.name, list(one.inputs))
+        kept = self.bench.keep("quarantine", refused)
+        if self.bench.backend is not self.lake.backend:
+            kept = here.open(self.bench.path("quarantine"))
+        tables["quarantine"] = kept.order_by("table", "line")
+        return tables
+
+    def _finished(self, products: ibis.Table, finish: Finish) -> ibis.Table:
+        """Add what another room knows; what was known of a category before comes first."""
+        if schema.CATEGORY not in products.columns:
+            known = self.lake.table("products").select(schema.PRODUCT_ID, schema.CATEGORY)
+            products = products.left_join(known, schema.PRODUCT_ID)
+            products = products.drop(f"{schema.PRODUCT_ID}_right")
+        rows: pl.DataFrame = self.lake.backend.to_polars(products)
+        missing = rows.filter(pl.col(schema.CATEGORY).is_null())
+        if missing.is_empty() or "title" not in rows.columns:
+            return products
+        return ibis.memtable(finish(rows))
 
 
 @contextmanager
@@ -180,18 +374,25 @@ def _readable(what: str) -> Iterator[None]:
         # Not the line itself, which may name a shopper.
         lines = (line.strip() for line in str(error).splitlines())
         said = [line for line in lines if line and not line.startswith("Original Line")]
+        if "write" in said[0].lower() or "space" in said[0].lower():
+            raise OSError(" ".join(said[:2])[:300]) from error
         raise BadData(
             f"Reading {what} stopped on its way, and nothing of it was loaded: "
             f"{' '.join(said[:2])[:300]} Correct the file, or export it again as UTF-8."
         ) from error
 
 
-def _hashes(files: list[Path]) -> dict[str, str]:
-    """Return the sha256 of each file by its name, or raise BadData where one is not there."""
-    hashes = {}
+def _named(files: Sequence[Path], location: Path | None) -> dict[Path, tuple[str, str]]:
+    """Return name and sha256 of each file, or raise BadData where one is not there.
+
+    A file of a folder is named by its path within.
+    """
+    named = {}
     for file in files:
         if not file.is_file():
             raise BadData(f"There is no file {file}. Check the path.")
+        within = location is not None and file.is_relative_to(location) and file != location
+        name = file.relative_to(location).as_posix() if within and location else file.name
         with file.open("rb") as opened:
-            hashes[file.name] = hashlib.file_digest(opened, "sha256").hexdigest()
-    return hashes
+            named[file] = (name, hashlib.file_digest(opened, "sha256").hexdigest())
+    return named

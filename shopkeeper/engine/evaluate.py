@@ -59,7 +59,7 @@ def evaluate(folder: Path, config: Config, seeds: Sequence[int] = (0,)) -> dict[
         BadData: There is nothing to learn from or to measure on.
     """
     known = known_of(folder, config)
-    end = split_of(config, known.events)
+    end = split_of(config, known.everything)
     runs = []
     for seed in seeds:
         with stage(f"seed-{seed}"):
@@ -145,18 +145,18 @@ def measure(
     found: Scores = {}
     facts = Facts.of(past)
     with stage("measure"):
-        everyone = next_basket(known.events, end)
+        everyone = next_basket(known.everything, end)
         if everyone.is_empty():
             raise BadData(
                 f"No known shopper bought anything known on or after {end:%Y-%m-%d}. "
                 f"Choose an earlier [evaluation] split."
             )
         users = everyone[USER].to_list()
-        asked = requests_at(known.events, end, users, config.train.history_max)
+        asked = requests_at(known.everything, end, users, config.train.history_max)
         ranked = fusion.rank(Asked.of(asked, fusion.ids), RANKED_MAX).table()
         for population in (ALL, NEW):
             new = population == NEW
-            targets = next_basket(known.events, end, new_only=True) if new else everyone
+            targets = next_basket(known.everything, end, new_only=True) if new else everyone
             before = pl.col(BEFORE) if new else pl.lit([], pl.List(pl.String))
             rows = targets.select(USER, before.alias(EXCLUDE))
             chosen = asked.drop(EXCLUDE).join(rows, on=USER, maintain_order="right")

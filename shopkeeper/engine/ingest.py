@@ -1,21 +1,30 @@
 """From the files a shop has to sound tables: read, clean, check, publish, report."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Any
+
+import polars as pl
 
 from shopkeeper import registry
 from shopkeeper.config import Config, Input
 from shopkeeper.data.load import LoadResult, LoadSettings, load
-from shopkeeper.data.quality import to_json
+from shopkeeper.data.quality import counted_anomalies, to_json
+from shopkeeper.data.workbench import spark
+from shopkeeper.engine import anomalies, categories
 from shopkeeper.engine.files import write_reports
 from shopkeeper.engine.known import lake_of, records_of
 from shopkeeper.errors import BadConfig, BadData, unknown
 from shopkeeper.pages.report import quality_html
+from shopkeeper.schema import PRODUCT_ID, PRODUCTS
 from shopkeeper.store.lake import Lake
 from shopkeeper.tracing import stage
+
+BATCH_ROWS = 50_000
+"""Products that go into the records at once."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -56,19 +65,18 @@ def ingest(folder: Path, config: Config, wanted: Wanted | None = None) -> dict[s
     with stage("ingest"):
         lake = lake_of(folder, config)
         results = {
-            name: _load(name, given, config, lake)
+            name: _load(folder, name, given, config, lake, wanted.strict)
             for name, given in inputs_of(config, wanted).items()
         }
+        lake.compact()
         with stage("records"):
-            _fill_records(folder, config, lake)
+            fill_records(folder, config, lake)
+        changed = any(not result.unchanged for result in results.values())
+        if changed and config.data.anomalies and lake.counts()["events"]:
+            anomalies.find(folder, config, lake)
         with stage("report"):
-            for name, result in results.items():
-                page = "quality" if len(results) == 1 else f"quality-{name}"
-                write_reports(
-                    folder / "reports", page, to_json(result.quality), quality_html(result.quality)
-                )
+            _report(folder, lake, results)
     counts = lake.counts()
-    changed = any(not result.unchanged for result in results.values())
     seconds = sum(result.seconds for result in results.values())
     done = f"in {seconds:.1f} s" if changed else "nothing new in it"
     return {
@@ -132,23 +140,100 @@ def refused_of(result: LoadResult) -> list[dict[str, Any]]:
     return rows
 
 
-def _load(name: str, given: Input, config: Config, lake: Lake) -> LoadResult:
+def _report(folder: Path, lake: Lake, results: Mapping[str, LoadResult]) -> None:
+    """Write what the loads say, and what is unusual in the whole log, for people and machines."""
+    found = counted_anomalies(lake.backend.to_polars(lake.table("anomalies")))
+    tables = {name: {**result.quality, "anomalies": found} for name, result in results.items()}
+    values: dict[str, Any] = {name: to_json(each) for name, each in tables.items()}
+    only = next(iter(values.values())) if len(values) == 1 else values
+    write_reports(folder / "reports", "quality", only, quality_html(tables))
+
+
+def _load(
+    folder: Path, name: str, given: Input, config: Config, lake: Lake, strict: bool
+) -> LoadResult:
     """Load one input."""
     location = Path(given.file) if given.file else None
     if location is not None and not location.exists() and not location.parent.is_dir():
         raise BadData(f"There is no file '{location}'. Give the file to load, or mend [inputs].")
     settings = {**config.part("data.sources", given.source), **given.settings}
+    if getattr(registry.find("data.sources", given.source).Config(), "currency", None) == "":
+        settings["currency"] = settings.get("currency") or config.shop.currency
     source = registry.build("data.sources", given.source, **settings)
-    checks = {check: config.part("data.checks", check) for check in registry.names("data.checks")}
-    how = LoadSettings(checks={check: chosen for check, chosen in checks.items() if chosen})
+    how = LoadSettings(
+        checks=checks_of(config, getattr(source, "check_settings", {})),
+        full=given.load == "full",
+        strict=config.data.strict or strict,
+    )
     with stage("load"):
-        return load(source, location, lake, settings=how, source_name=name)
+        return load(
+            source,
+            location,
+            lake,
+            settings=how,
+            source_name=name,
+            engine=_engine(config),
+            finish=partial(_filled, folder, config, lake),
+        )
 
 
-def _fill_records(folder: Path, config: Config, lake: Lake) -> None:
-    """Bring the products into the records by what the lake holds: a run may have been killed."""
+def _filled(folder: Path, config: Config, lake: Lake, products: pl.DataFrame) -> pl.DataFrame:
+    """Give products without a category that of their like, known ones included."""
+    known: pl.DataFrame = lake.backend.to_polars(lake.table("products").select(*PRODUCTS))
+    return categories.fill(folder, config, products, known=known)
+
+
+def checks_of(config: Config, asked: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Return the settings of checks by name: those of the shop before those a source asks for.
+
+    Args:
+        config: The shop's settings.
+        asked: What the source asks of checks.
+
+    Returns:
+        Settings of checks that differ from their defaults.
+    """
+    given = {check: config.part("data.checks", check) for check in registry.names("data.checks")}
+    given["currencies"].setdefault("default", "")
+    given["currencies"]["default"] = given["currencies"]["default"] or config.shop.currency
+    return {
+        check: {**asked.get(check, {}), **chosen}
+        for check, chosen in given.items()
+        if chosen or check in asked
+    }
+
+
+def _engine(config: Config) -> Callable[[], Any] | None:
+    """Return what connects to the cluster that cleans, None where the lake's engine does."""
+    return partial(spark, config.data.spark_master) if config.data.engine == "spark" else None
+
+
+def fill_records(folder: Path, config: Config, lake: Lake) -> None:
+    """Bring products into the records by what the lake holds: the run before may have been killed.
+
+    Args:
+        folder: The shop's folder.
+        config: Its settings.
+        lake: What the records follow.
+    """
+    mark = folder / "lake" / "in-records"
+    held = mark.read_text().split() if mark.is_file() else []
+    loads = list(lake.loads())
     with closing(records_of(folder, config)) as records:
-        loads, mark = " ".join(sorted(lake.loads())), folder / "lake" / "in-records"
-        if not mark.is_file() or mark.read_text() != loads or records.all().is_empty():
-            records.upsert(lake.table("products").to_polars())
-            mark.write_text(loads)
+        num = records.num_products()
+        if num and held == loads:
+            return
+        products = lake.table("products")
+        if num and held and set(held) <= set(loads):
+            products = products.filter(products.load.isin([x for x in loads if x not in held]))
+        if lake.files("products"):
+            # Not by Ibis 12, which asks DuckDB 2 for what it renamed.
+            batches = lake.backend.con.sql(lake.backend.compile(products)).to_arrow_reader(
+                BATCH_ROWS
+            )
+            records.upsert(pl.DataFrame(pl.from_arrow(batch)) for batch in batches)
+        if records.num_products() > lake.counts()["products"]:
+            stay = lake.backend.to_polars(lake.table("products").select(PRODUCT_ID))
+            every = records.all().select(PRODUCT_ID)
+            records.delete(every.join(stay, on=PRODUCT_ID, how="anti")[PRODUCT_ID])
+    mark.write_text(" ".join(loads))

@@ -1,11 +1,17 @@
-"""What a shop knows, taken from its lake: the one door through which models see data."""
+"""What a shop knows, taken from its lake: the one door through which models see data.
+
+What anomalies mask is left out of what models learn from, and stays in what evaluation judges by.
+"""
 
 from contextlib import closing
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from shopkeeper import registry
 from shopkeeper.config import Config
+from shopkeeper.data import anomalies
 from shopkeeper.engine.learn import Known
 from shopkeeper.errors import BadData
 from shopkeeper.schema import (
@@ -24,6 +30,9 @@ from shopkeeper.schema import (
 from shopkeeper.store.lake import Lake
 from shopkeeper.store.records import Records
 from shopkeeper.tracing import stage
+
+if TYPE_CHECKING:
+    import ibis
 
 
 def lake_of(folder: Path, config: Config) -> Lake:
@@ -44,7 +53,7 @@ def known_of(folder: Path, config: Config) -> Known:
         config: Its settings.
 
     Returns:
-        Events in time order, ties by event id; products by id.
+        Events in time order, ties by event id, without what anomalies mask; products by id.
 
     Raises:
         BadData: Nothing was loaded yet.
@@ -52,14 +61,47 @@ def known_of(folder: Path, config: Config) -> Known:
     with stage("read"):
         lake = lake_of(folder, config)
         table = lake.table("events")
-        wanted = table.filter(table[EVENT_NAME].isin(WANTS) & table[ITEM].notnull())
-        newest = wanted.order_by(wanted[TIME].desc()).limit(config.train.events_max)
-        events = newest.select(*LEARN, TRANSACTION, PRICE, VISITOR, EVENT_ID).to_polars()
-        events = events.sort(TIME, EVENT_ID).with_columns(
-            pl.col(TIME).cast(LEARN[TIME]), pl.coalesce(USER, VISITOR).alias(USER)
-        )
+        decided = decided_of(folder, config, lake)
+        events = _newest(anomalies.learned(table, decided), config.train.events_max)
+        judged = None
+        if anomalies.acts(decided):
+            judged = _newest(table, config.train.events_max)
         with closing(records_of(folder, config)) as records:
             products = records.all().sort(PRODUCT_ID)
     if events.is_empty() or products.is_empty():
         raise BadData("This shop has no products or events yet. Run `shopkeeper ingest` first.")
-    return Known(events.select(*LEARN, TRANSACTION, PRICE), products)
+    return Known(events, products, judged)
+
+
+def decided_of(folder: Path, config: Config, lake: Lake) -> pl.DataFrame:
+    """Return the anomalies that were found last, and what becomes of each.
+
+    Args:
+        folder: The shop's folder.
+        config: Its settings.
+        lake: The shop's lake.
+
+    Returns:
+        `data.anomalies.DECIDED` rows.
+    """
+    with closing(records_of(folder, config)) as records:
+        overrides = records.overrides()
+    found = lake.table("anomalies").to_polars()
+    return anomalies.decide(found, overrides, detector_settings(config))
+
+
+def detector_settings(config: Config) -> dict[str, dict[str, Any]]:
+    """Return the settings of every detector by name."""
+    names = registry.names(anomalies.SHELF)
+    return {name: config.part(anomalies.SHELF, name) for name in names}
+
+
+def _newest(table: "ibis.Table", events_max: int) -> pl.DataFrame:
+    """Read the newest wants of a table of events, oldest first."""
+    wanted = table.filter(table[EVENT_NAME].isin(WANTS) & table[ITEM].notnull())
+    newest = wanted.order_by(wanted[TIME].desc()).limit(events_max)
+    events: pl.DataFrame = newest.select(*LEARN, TRANSACTION, PRICE, VISITOR, EVENT_ID).to_polars()
+    events = events.sort(TIME, EVENT_ID).with_columns(
+        pl.col(TIME).cast(LEARN[TIME]), pl.coalesce(USER, VISITOR).alias(USER)
+    )
+    return events.select(*LEARN, TRANSACTION, PRICE)

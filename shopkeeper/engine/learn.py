@@ -34,6 +34,13 @@ class Known:
     """`schema.LEARN` columns, `transaction_id` and `price_minor`."""
     products: pl.DataFrame
     """`schema.PRODUCTS`, perhaps with `vector`; its order numbers the products."""
+    judged: pl.DataFrame | None = None
+    """All events, those that anomalies mask too, where these differ from what is learned from."""
+
+    @property
+    def everything(self) -> pl.DataFrame:
+        """The events that evaluation judges by: nothing is masked in them."""
+        return self.events if self.judged is None else self.judged
 
     def before(self, moment: datetime) -> "Known":
         """Return what was known just before a moment."""
@@ -58,7 +65,7 @@ class Learner:
         """Build every recommender with the shop's settings; nothing is learned yet."""
         seed = config.train.seed if seed is None else seed
         names = dict.fromkeys((*config.train.fused, *config.train.recommenders))
-        made = {name: _seeded("recommenders", name, config, seed) for name in names}
+        made = {name: seeded("recommenders", name, config, seed) for name in names}
         return cls(config, seed, made, checkpoints)
 
     def fit(self, known: Known, names: Iterable[str]) -> None:
@@ -95,7 +102,7 @@ class Learner:
         return Fusion(
             recommenders={name: self.recommenders[name] for name in train.fused},
             features=features,
-            ranker=_seeded("ranking", train.ranker, self.config, self.seed),
+            ranker=seeded("ranking", train.ranker, self.config, self.seed),
             ids=Ids.of(products[PRODUCT_ID]),
             pool=train.candidates,
             last_basket=train.last_basket,
@@ -129,11 +136,11 @@ def learn(
         raise BadData(f"There is no event before {end:%Y-%m-%d} to learn from. Load more events.")
     learner = Learner.of(config, seed, checkpoints)
     lessons: list[Lesson] = []
-    for back in progress(_moments(config), "held-back periods"):
+    for back in progress(moments(config), "held-back periods"):
         moment = end - timedelta(days=back)
         until = min(moment + timedelta(days=config.train.period_days), end)
         with stage(f"period-{moment:%Y-%m-%d}"):
-            lesson = _lesson(learner, past, moment, until)
+            lesson = lesson_at(learner, past, moment, until)
         lessons += [lesson] if lesson else []
     with stage("refit"):
         learner.fit(past, learner.recommenders)
@@ -144,7 +151,7 @@ def learn(
                 f"No shopper bought again in the periods before {end:%Y-%m-%d}; the ranker has "
                 f"nothing to learn from. Load more events, or shorten [train] period_days."
             )
-        fusion.ranker.fit(*_joined(lessons))
+        fusion.ranker.fit(*joined(lessons))
     return learner, fusion
 
 
@@ -152,7 +159,7 @@ Lesson = tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32], ND
 """Features [N, F], labels [N], weights [N], and the request of each row, from 0, [N]."""
 
 
-def _lesson(learner: Learner, past: Known, moment: datetime, until: datetime) -> Lesson | None:
+def lesson_at(learner: Learner, past: Known, moment: datetime, until: datetime) -> Lesson | None:
     """Fit all at `moment`, and compare the candidates with the baskets that came next."""
     before = past.before(moment)
     if before.events.is_empty():
@@ -175,7 +182,7 @@ def _lesson(learner: Learner, past: Known, moment: datetime, until: datetime) ->
         return _compare(fusion, Asked.of(requests, fusion.ids), both, train.new_weight)
 
 
-def _joined(lessons: list[Lesson]) -> Lesson:
+def joined(lessons: list[Lesson]) -> Lesson:
     """Write lessons one below the other; empties the list, for they are large."""
     firsts = np.cumsum([0, *(int(lesson[3].max(initial=-1)) + 1 for lesson in lessons)])
     size = sum(len(lesson[1]) for lesson in lessons)
@@ -229,13 +236,13 @@ def _hits(at: Moment, targets: pl.Series, ids: Ids) -> NDArray[np.bool_]:
     return np.isin(at.owner_N * at.size + at.item_N, bought)
 
 
-def _moments(config: Config) -> list[int]:
+def moments(config: Config) -> list[int]:
     """Return how many days before the end each held-back period begins, oldest first."""
     train = config.train
     return [train.period_days + train.period_step_days * n for n in range(train.periods)][::-1]
 
 
-def _seeded(shelf: str, name: str, config: Config, seed: int) -> Any:
+def seeded(shelf: str, name: str, config: Config, seed: int) -> Any:
     """Build a part with the shop's settings; where it takes a seed, the run's is added to it."""
     settings = dict(config.part(shelf, name))
     fields = registry.find(shelf, name).Config.__dataclass_fields__

@@ -289,12 +289,8 @@ class Shop:
             BadRequest: One is wrong; `field` names it, and none was taken.
         """
         live = self.live
-        rows = normalise(
-            events,
-            datetime.now(UTC),
-            live.catalogue.__contains__,
-            currency=self.config.shop.currency,
-        )
+        money = self.config.shop.currency
+        rows = normalise(events, datetime.now(UTC), live.catalogue.__contains__, currency=money)
         for row in rows:
             row["time"] = live.clock.shop_time(row["time"])
         if live.log is None:
@@ -316,13 +312,18 @@ class Shop:
         self, user_id: str | None, visitor_id: str | None = None, k: int = 12
     ) -> list[dict[str, Any]]:
         """List what a shopper did last, newest first: `item_id`, `title`, `event_name`, `time`."""
-        live = self.live
-        steps = live.state.recent(user_id, visitor_id, k)
-        titles = _titles(live.products(item for item, _, _ in steps))
+        steps = self.live.state.recent(user_id, visitor_id, k)
+        titles = _titles(self.live.products(item for item, _, _ in steps))
         return [
             {"item_id": item, "title": titles.get(item, item), "event_name": name, "time": at}
             for item, name, at in steps
         ]
+
+    def profile(self, user_id: str) -> dict[str, Any]:
+        """Return what the shop may say of a shopper, plain JSON; NotFound if it knows none."""
+        from shopkeeper.engine.shoppers import Shoppers
+
+        return Shoppers(self.folder, self.config).profile(user_id)
 
     def placements(self) -> list[str]:
         """Name the placements that `recommend` answers."""
@@ -380,12 +381,11 @@ class Shop:
         """Answer with products, scores, ranks and sources, and a sentence for each."""
         live = self.live
         known = products or live.products(row[0] for row in rows)
-        told = zip(rows, sentences, strict=True)
         return Answer(
             request_id=secrets.token_hex(8),
             results=[
                 Result(item, round(score, 6), rank, source, why, shown(known[item]))
-                for (item, score, rank, source), why in told
+                for (item, score, rank, source), why in zip(rows, sentences, strict=True)
             ],
             total=total,
             bundle=live.version,

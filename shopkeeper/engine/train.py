@@ -3,6 +3,7 @@
 import hashlib
 import shutil
 from collections import Counter
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from shopkeeper import registry
 from shopkeeper.config import Config
 from shopkeeper.contracts import Encoder
 from shopkeeper.encoders import VectorCache
+from shopkeeper.engine import anomalies
 from shopkeeper.engine.compact import copy_log
 from shopkeeper.engine.evaluate import measure, split_of
 from shopkeeper.engine.fusion import Fusion
@@ -48,12 +50,15 @@ def train(folder: Path, config: Config) -> dict[str, Any]:
         Missing: The training extra is not installed.
     """
     with stage("train"):
-        copy_log(lake_of(folder, config), folder / "log")
+        lake = lake_of(folder, config)
+        if copy_log(lake, folder / "log"):
+            anomalies.find(folder, config, lake)
+        loads = list(lake.loads())
         known = known_of(folder, config)
         with stage("encode"):
             encoder, vectors = encode(folder, config, known.products)
-        known = Known(known.events, known.products.with_columns(_column(vectors)))
-        end = split_of(config, known.events)
+        known = replace(known, products=known.products.with_columns(_column(vectors)))
+        end = split_of(config, known.everything)
         checkpoints = folder / "cache" / "checkpoints"
         learner, fusion = learn(config, known, end, checkpoints=checkpoints)
         with stage("evaluate"):
@@ -66,6 +71,7 @@ def train(folder: Path, config: Config) -> dict[str, Any]:
         about = {
             "last_event": last.isoformat(),
             "data_hash": data_hash(known),
+            "loads": loads,
             "products": known.products.height,
             "events": known.events.height,
             "seed": learner.seed,

@@ -10,9 +10,12 @@ import numpy as np
 
 from shopkeeper.arrays import DAY_US, Asked, Floats, Rows
 from shopkeeper.contracts import Moment
-from shopkeeper.schema import EVENT_NAMES
+from shopkeeper.schema import EVENT_NAMES, WANTS
 
 PURCHASE = EVENT_NAMES.index("purchase")
+# The place after the last is any other name.
+LOOKED = np.array([name in WANTS and name != "purchase" for name in (*EVENT_NAMES, "")])
+"""Which events, by place in `schema.EVENT_NAMES`, show interest without a purchase."""
 
 
 def moment(asked: Asked, owner_N: Rows, item_N: Rows, scores: Mapping[str, Floats]) -> Moment:
@@ -25,7 +28,7 @@ def moment(asked: Asked, owner_N: Rows, item_N: Rows, scores: Mapping[str, Float
         scores: One array per recommender, [N].
 
     Returns:
-        The arrays; of the past only purchases, a product once a basket.
+        The arrays; of the past purchases, a product once a basket, and looks as they came.
     """
     bought = np.flatnonzero(asked.event_H == PURCHASE)
     owner_H, item_H = asked.owner_H[bought], asked.item_H[bought]
@@ -39,6 +42,9 @@ def moment(asked: Asked, owner_N: Rows, item_N: Rows, scores: Mapping[str, Float
     )
     owner_H, item_H, time_H = owner_H[fresh], item_H[fresh], time_H[fresh]
     age_us = (asked.now_us_B[owner_H] - time_H).astype(np.float64)
+    looked = np.flatnonzero(LOOKED[asked.event_H])
+    owner_V = asked.owner_H[looked]
+    look_us = (asked.now_us_B[owner_V] - asked.time_us_H[looked]).astype(np.float64)
     return Moment(
         size=len(asked.ids),
         now_B=asked.now_us_B / DAY_US,
@@ -48,4 +54,7 @@ def moment(asked: Asked, owner_N: Rows, item_N: Rows, scores: Mapping[str, Float
         owner_N=owner_N,
         item_N=item_N,
         scores=scores,
+        owner_V=owner_V,
+        item_V=asked.item_H[looked],
+        age_V=np.maximum(look_us, 0) / DAY_US,
     )

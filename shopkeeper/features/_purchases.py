@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from shopkeeper.schema import EVENT_NAME, ITEM, PRODUCT_ID, TIME, USER
+from shopkeeper.schema import CATEGORY, EVENT_NAME, ITEM, PRICE, PRODUCT_ID, TIME, USER
 
 Floats = NDArray[np.float64]
 
@@ -88,6 +88,41 @@ def window_counts(bought: pl.DataFrame, size: int, days: float) -> Floats:
     """Count the baskets of each product within the last `days`, [P]."""
     recent = bought.filter(pl.col("age") < days)
     return _count(recent["item"].to_numpy(), size)
+
+
+def paid_prices(events: pl.DataFrame, products: pl.DataFrame, now: datetime) -> Floats:
+    """Return the median price paid before `now`, [P], NaN where nothing is known of it."""
+    if PRICE not in events.columns:
+        return np.full(products.height, np.nan)
+    paid = (
+        events.filter((pl.col(EVENT_NAME) == "purchase") & (pl.col(TIME) < now))
+        .group_by(ITEM)
+        .agg(pl.col(PRICE).median())
+    )
+    rows = products.select(pl.col(PRODUCT_ID).alias(ITEM))
+    found = rows.join(paid, on=ITEM, how="left", maintain_order="left")[PRICE]
+    return found.cast(pl.Float64).fill_null(float("nan")).to_numpy()
+
+
+def known_prices(events: pl.DataFrame, products: pl.DataFrame, now: datetime) -> Floats:
+    """Return what each product costs as known before `now`, minor units, [P], NaN for unknown.
+
+    The median paid; for what was never sold the catalogue's price, unless it is dated `now` or
+    later.
+    """
+    dated = pl.col("updated").is_null() | (pl.col("updated") < now)
+    said = products.select(pl.when(dated).then(pl.col(PRICE)).cast(pl.Float64))
+    listed = said.to_series().fill_null(float("nan")).to_numpy()
+    paid = paid_prices(events, products, now)
+    found = np.where(paid > 0, paid, listed)
+    return np.asarray(np.where(found > 0, found, np.nan))
+
+
+def kinds(products: pl.DataFrame, column: str = CATEGORY) -> NDArray[np.int64]:
+    """Number the categories of products, or another column's texts, [P], -1 for none."""
+    said = pl.when(pl.col(column).str.strip_chars() != "").then(pl.col(column))
+    code = products.select(said.rank("dense").cast(pl.Int64) - 1).to_series()
+    return code.fill_null(-1).to_numpy()
 
 
 def save_arrays(folder: Path, arrays: Mapping[str, NDArray[np.generic]]) -> None:

@@ -15,6 +15,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from shopkeeper.contracts import Moment
+from shopkeeper.features._cells import Cells
 from shopkeeper.features._pairs import Pairs, begins
 from shopkeeper.features._purchases import purchases, restore_arrays, save_arrays, window_counts
 from shopkeeper.schema import CATEGORY
@@ -93,7 +94,7 @@ class Category:
         columns = []
         for level in range(self._levels):
             code_P = self._arrays[f"code{level}"]
-            cells = _Cells.of(
+            cells = Cells.of(
                 owner_H * moment.size + code_P[moment.item_H],
                 moment.owner_N * moment.size + code_P[moment.item_N],
             )
@@ -105,7 +106,7 @@ class Category:
         columns += self._kind(moment, cells)
         return np.column_stack(columns).astype(np.float32)
 
-    def _kind(self, moment: Moment, cells: "_Cells") -> list[NDArray[np.float64]]:
+    def _kind(self, moment: Moment, cells: Cells) -> list[NDArray[np.float64]]:
         """Return the columns of `KIND`: is the kind due, and does it mean this product?"""
         pairs = Pairs.of_moment(moment)
         place_N = pairs.find(moment.owner_N * moment.size + moment.item_N)
@@ -139,32 +140,3 @@ class Category:
         self._arrays = restore_arrays(folder)
         self._levels = json.loads((folder / "levels.json").read_text())
         return self
-
-
-@dataclass(frozen=True)
-class _Cells:
-    """Requests times categories: where purchases H and candidates N meet."""
-
-    place_H: NDArray[np.int64]
-    place_N: NDArray[np.int64]
-    """The cell of each candidate, the last one of all where nothing was bought."""
-    size: int
-
-    @classmethod
-    def of(cls, cell_H: NDArray[np.int64], cell_N: NDArray[np.int64]) -> "_Cells":
-        cells, place_H = np.unique(cell_H, return_inverse=True)
-        at = np.searchsorted(cells, cell_N)
-        found = np.append(cells, -1)[at] == cell_N
-        return cls(place_H, np.where(found, at, cells.size), cells.size)
-
-    def sums(self, value_H: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Sum values by cell and read the sums at the candidates, 0 where there is none."""
-        sums = np.bincount(self.place_H, value_H, minlength=self.size + 1)
-        return np.asarray(sums[self.place_N], np.float64)
-
-    def least(self, value_H: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Read the least value of each cell at the candidates, NaN where there is none."""
-        least = np.full(self.size + 1, np.inf)
-        np.minimum.at(least, self.place_H, value_H)
-        least[self.size] = np.nan
-        return np.asarray(least[self.place_N])

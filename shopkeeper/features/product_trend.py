@@ -14,13 +14,13 @@ from numpy.typing import NDArray
 
 from shopkeeper.contracts import Moment
 from shopkeeper.features._purchases import (
+    paid_prices,
     product_statistics,
     purchases,
     restore_arrays,
     save_arrays,
     window_counts,
 )
-from shopkeeper.schema import EVENT_NAME, ITEM, PRICE, PRODUCT_ID, TIME
 
 WINDOWS_DAYS = (7, 30, 90)
 SMOOTH = 0.02
@@ -50,7 +50,7 @@ class ProductTrend:
             **{f"tried{d}": window_counts(trials, products.height, d) for d in WINDOWS_DAYS[:2]},
             "trend_week": week / month,
             "trend_month": month / quarter,
-            "price": _paid(events, products, now),
+            "price": paid_prices(events, products, now),
             **{
                 name: known[name]
                 for name in (
@@ -81,17 +81,3 @@ class ProductTrend:
         """Read what `save` wrote."""
         self._columns = restore_arrays(folder)
         return self
-
-
-def _paid(events: pl.DataFrame, products: pl.DataFrame, now: datetime) -> NDArray[np.float64]:
-    """Return the median price paid before `now`, [P], NaN where nothing is known of it."""
-    if PRICE not in events.columns:
-        return np.full(products.height, np.nan)
-    paid = (
-        events.filter((pl.col(EVENT_NAME) == "purchase") & (pl.col(TIME) < now))
-        .group_by(ITEM)
-        .agg(pl.col(PRICE).median())
-    )
-    rows = products.select(pl.col(PRODUCT_ID).alias(ITEM))
-    found = rows.join(paid, on=ITEM, how="left", maintain_order="left")[PRICE]
-    return found.cast(pl.Float64).fill_null(float("nan")).to_numpy()

@@ -15,6 +15,11 @@ PALETTE = (BLUE, ORANGE, GREEN, PURPLE, "#b5a000", "#d0607a")
 """After Okabe and Ito, with the lightness brought together for light and dark pages."""
 
 WIDTH, HEIGHT = 560, 220
+SHORT = (
+    "datum.value < 1e3 ? datum.value : datum.value < 1e6 ? datum.value / 1e3 + 'k' : "
+    "datum.value / 1e6 + 'M'"
+)
+"""How an axis writes counts: 20000 is 20k."""
 ROWS_MAX = 5_000
 """More marks than this tell no more and make a page slow; the first are drawn."""
 
@@ -59,7 +64,39 @@ def line(rows: Rows, x: str, y: str, *, by: str = "", title: str = "") -> str:
     return _svg({"mark": mark, "encoding": encoding, "height": HEIGHT}, rows, title)
 
 
-def histogram(rows: Rows, x: str, before: str, after: str, *, title: str = "") -> str:
+def days(rows: Rows, *, width: int = WIDTH, title: str = "") -> str:
+    """Draw what happened by day, one line a series, smoothed where there are many days.
+
+    Args:
+        rows: `day` as ISO text, `series`, `rows` and `smooth`, the mean of the week around, or None
+            in all rows where there are too few days for one.
+        width: Of the plot, in pixels.
+        title: What the plot is called for those who cannot see it.
+
+    Returns:
+        One `<svg>` element.
+    """
+    across = {"field": "day", "type": "temporal", "title": None, "axis": {"labelOverlap": True,
+              "tickCount": max(3, width // 110)}}  # fmt: skip
+    names = list(dict.fromkeys(str(row["series"]) for row in rows))
+    colour = _colour("series")
+    colour["scale"]["domain"] = names
+    colour["legend"] = {"columns": max(1, width // 140), "symbolStrokeWidth": 3, "symbolOpacity": 1}
+    smooth = bool(rows) and rows[0]["smooth"] is not None
+    layers: list[dict[str, Any]] = []
+    for field, thick, faint in (("rows", 1.0, 0.35), ("smooth", 2.2, 1.0)):
+        if field == "rows" or smooth:
+            high = {**_measure(field), "axis": {"labelExpr": SHORT, "tickCount": 5}}
+            mark = {"type": "line", "strokeWidth": thick if smooth else 2,
+                    "opacity": faint if smooth else 1}  # fmt: skip
+            encoding = {"x": across, "y": high, "color": colour}
+            layers.append({"mark": mark, "encoding": encoding})
+    return _svg({"layer": layers, "height": HEIGHT, "width": width}, rows, title)
+
+
+def histogram(
+    rows: Rows, x: str, before: str, after: str, *, width: int = WIDTH, title: str = ""
+) -> str:
     """Draw counts by bin, what was before behind what stayed.
 
     Args:
@@ -67,6 +104,7 @@ def histogram(rows: Rows, x: str, before: str, after: str, *, title: str = "") -
         x: Name of the label of a bin.
         before: Name of the count before.
         after: Name of the count after.
+        width: Of the plot, in pixels.
         title: What the plot is called for those who cannot see it.
 
     Returns:
@@ -76,13 +114,13 @@ def histogram(rows: Rows, x: str, before: str, after: str, *, title: str = "") -
               "axis": {"labelAngle": 0, "labelOverlap": True}}  # fmt: skip
     scale = {"type": "symlog", "nice": False}
     layers = []
-    for name, width, colour in ((before, 0.9, ORANGE), (after, 0.6, BLUE)):
+    for name, band, colour in ((before, 0.9, ORANGE), (after, 0.6, BLUE)):
         high = {"field": _field(name), "type": "quantitative", "title": None, "stack": None,
                 "scale": scale, "axis": {"values": [0, 10, 100, 1e3, 1e4, 1e5, 1e6, 1e7],
-                                         "format": ",d"}}  # fmt: skip
-        mark = {"type": "bar", "color": colour, "width": {"band": width}}
+                                         "labelExpr": SHORT}}  # fmt: skip
+        mark = {"type": "bar", "color": colour, "width": {"band": band}}
         layers.append({"mark": mark, "encoding": {"x": across, "y": high}})
-    return _svg({"layer": layers, "height": HEIGHT}, rows, title)
+    return _svg({"layer": layers, "height": HEIGHT, "width": width}, rows, title)
 
 
 def interval(
@@ -135,7 +173,7 @@ def _svg(chart: dict[str, Any], rows: Rows, title: str) -> str:
         "legend": legend,
     }
     config["font"] = "system-ui, sans-serif"
-    whole = chart | {"data": {"values": values}, "width": WIDTH, "config": config}
+    whole = {"width": WIDTH} | chart | {"data": {"values": values}, "config": config}
     svg: str = vl_convert.vegalite_to_svg(json.dumps(whole))
     name = title.replace("&", "&amp;").replace("<", "&lt;").replace('"', "&quot;")
     return svg.replace("<svg ", f'<svg role="img" aria-label="{name}" ', 1)

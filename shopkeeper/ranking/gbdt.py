@@ -67,6 +67,7 @@ class Gbdt:
         self.config = config
         self._network = b""
         self._session: Any = None
+        self._gain_F: NDArray[np.float64] | None = None
 
     def fit(
         self,
@@ -90,11 +91,16 @@ class Gbdt:
         )
         shares = {"binary": 1 - config.order_share, "lambdarank": config.order_share}
         dumps, counts = [], []
+        gain_F = np.zeros(features.shape[1])
         for objective, share in shares.items():
             for number in range(config.models if share else 0):
                 params = self._params(number) | {"objective": objective}
-                dumps.append(lightgbm.train(params, data, config.trees).dump_model())
+                model = lightgbm.train(params, data, config.trees)
+                dumps.append(model.dump_model())
                 counts.append(share / config.models)
+                gain = model.feature_importance("gain")
+                gain_F += counts[-1] * gain / max(gain.sum(), 1e-12)
+        self._gain_F = gain_F
         return self._open(to_onnx(dumps, counts, features.shape[1]))
 
     def score(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -105,6 +111,12 @@ class Gbdt:
             return np.empty(0, np.float32)
         (scores,) = self._session.run(None, {"x": np.ascontiguousarray(features, np.float32)})
         return np.asarray(scores[:, 0], np.float32)
+
+    def gains(self) -> NDArray[np.float64]:
+        """Return each feature's share of what the trees gained; see the contract."""
+        if self._gain_F is None:
+            raise NotFitted("'gbdt' keeps no gains with its trees. Call `fit` first.")
+        return self._gain_F
 
     def save(self, folder: Path) -> None:
         """Write the trees into an empty `folder`."""

@@ -5,39 +5,27 @@ step, so a load is there as a whole or not at all, whatever is killed. Files tha
 names are leftovers and go at the next write. Knows nothing of where rows come from.
 """
 
-import fcntl
 import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
 from shopkeeper import schema
-from shopkeeper.errors import BadData, ShopkeeperError, unknown
+from shopkeeper.errors import BadData
+from shopkeeper.store._days import DAY_FILES_MAX, as_one, crowded, without_loads
+from shopkeeper.store._durable import locked, sync
+from shopkeeper.store._rows import GROWING, LOAD, conform, merged, shape_of, with_known
 
 if TYPE_CHECKING:
     import ibis
-
-KEYS: dict[str, tuple[str, ...]] = {
-    "events": (schema.EVENT_ID,),
-    "products": (schema.PRODUCT_ID,),
-    "promotions": ("promotion_id", "coupon", schema.ITEM),
-    "shoppers": (schema.USER, "attribute"),
-    "quarantine": ("table", "source", "line", "reason", "row"),
-}
-"""What tells two rows of a table apart."""
-
-GROWING = ("events", "quarantine")
-"""Tables that only grow: a row known already is not added again. In the others the latest wins."""
-
-EXTRA: dict[str, dict[str, schema.Dtype]] = {"quarantine": {schema.USER: pl.String}}
-"""Columns kept beyond the schema: whose row was refused, so that it can be forgotten."""
 
 
 class Lake:
@@ -67,6 +55,8 @@ class Lake:
                 threads=self.threads,
                 temp_directory=str(self.folder / ".spill"),
             )
+            # Times are written as text in the zone of the connection.
+            self._backend.raw_sql("SET TimeZone = 'UTC'")
         return self._backend
 
     def table(self, name: str) -> "ibis.Table":
@@ -76,17 +66,14 @@ class Lake:
         """
         import ibis
 
-        shape = _shape(name)
+        shape = shape_of(name)
         manifest = self._manifest()
         entries = manifest["tables"].get(name, [])
         if not entries:
             return ibis.memtable(schema.empty(shape))
         if name not in self._seen or self._seen[name][0] != manifest["version"]:
-            for entry in entries:
-                self._verify(entry)
-            files = [str(self.folder / entry["file"]) for entry in entries]
-            rows = self.backend.read_parquet(files, union_by_name=True)
-            self._seen[name] = (manifest["version"], _conform(rows, shape))
+            rows = self.backend.read_parquet(self._sound(entries), union_by_name=True)
+            self._seen[name] = (manifest["version"], conform(rows, shape))
         return self._seen[name][1]
 
     def newest_events(self, columns: Sequence[str], rows_max: int) -> pl.DataFrame:
@@ -129,6 +116,10 @@ class Lake:
                 "from a backup, or delete the lake and ingest again."
             ) from error
 
+    def files(self, name: str) -> list[Path]:
+        """Return the Parquet files that hold a table, each as long as it was written."""
+        return self._sound(self._manifest()["tables"].get(name, []))
+
     def counts(self) -> dict[str, int]:
         """Return how many rows each table has."""
         tables = self._manifest()["tables"]
@@ -144,29 +135,88 @@ class Lake:
         load_id: str,
         tables: Mapping[str, "ibis.Table | pl.DataFrame"],
         lineage: Mapping[str, Any],
+        *,
+        replaces: Sequence[str] = (),
+        drop: "Mapping[str, Callable[[ibis.Table], ibis.BooleanValue]] | None" = None,
     ) -> dict[str, int]:
         """Add the rows of a load to all its tables in one step; one process at a time.
 
         Args:
             load_id: A short name of the load, unique by its content.
-            tables: Rows by table name; columns that lack become null.
+            tables: Rows by table name. A column that lacks becomes null in a new row, and stays
+                as it was in a row that is known.
             lineage: JSON-able facts of the load, kept in the manifest.
+            replaces: Earlier loads whose events go, for this load brings them anew.
+            drop: Which rows of a table go before those of the load come; not for events.
 
         Returns:
             How many rows each table gained (growing tables) or now holds (the others).
         """
         with self._writing() as manifest:
-            known = {name: self.table(name) for name in tables if manifest["tables"].get(name)}
+            fresh: list[Path] = []
+            if replaces:
+                held = manifest["tables"].get("events", [])
+                stay, fresh = without_loads(self.folder, held, replaces, manifest["version"])
+                manifest["tables"]["events"] = stay + self._entries(fresh)
             written: dict[str, list[Path]] = {}
             for name, rows in tables.items():
-                written[name] = self._write(name, rows, known.get(name), load_id, manifest)
+                known = self._known(name, manifest)
+                if known is not None and name in (drop or {}):
+                    known = known.filter(~(drop or {})[name](known).fill_null(False))
+                written[name] = self._write(name, rows, known, load_id, manifest)
             entries = {name: self._entries(paths) for name, paths in written.items()}
-            for name, fresh in entries.items():
+            for name, added in entries.items():
                 kept = manifest["tables"].get(name, []) if name in GROWING else []
-                manifest["tables"][name] = kept + fresh
-            manifest["loads"][load_id] = dict(lineage)
-            self._commit(manifest, [path for paths in written.values() for path in paths])
-        return {name: sum(e["rows"] for e in fresh) for name, fresh in entries.items()}
+                manifest["tables"][name] = kept + added
+            for gone in replaces:
+                manifest["loads"].pop(gone, None)
+            now = datetime.now(UTC).isoformat(timespec="seconds")
+            manifest["loads"][load_id] = {"published": now, **lineage}
+            fresh += [path for paths in written.values() for path in paths]
+            self._commit(manifest, fresh)
+        return {name: sum(e["rows"] for e in added) for name, added in entries.items()}
+
+    def replace(self, name: str, rows: pl.DataFrame) -> None:
+        """Put `rows` in the place of all rows of a table, in one step."""
+        with self._writing() as manifest:
+            written = self._write(name, rows, None, "all", manifest)
+            manifest["tables"][name] = self._entries(written)
+            self._commit(manifest, written)
+
+    def compact(self, files_max: int = DAY_FILES_MAX) -> int:
+        """Write each day of events that lies in more than `files_max` files as one; say how many.
+
+        Increments leave a small file for every day they touch. One day is in memory at a time.
+        """
+        if not crowded(self._manifest()["tables"].get("events", []), files_max):
+            return 0
+        with self._writing() as manifest:
+            entries = manifest["tables"]["events"]
+            days = crowded(entries, files_max)
+            fresh = [
+                as_one(self.folder, day, held, manifest["version"]) for day, held in days.items()
+            ]
+            gone = {entry["file"] for held in days.values() for entry in held}
+            stay = [entry for entry in entries if entry["file"] not in gone]
+            manifest["tables"]["events"] = stay + self._entries(fresh)
+            self._commit(manifest, fresh)
+        return len(days)
+
+    @contextmanager
+    def working(self) -> Iterator[Path]:
+        """Hand out an empty folder for what a load works out, gone afterwards; one load at a time.
+
+        Raises ShopkeeperError where another process loads.
+        """
+        folder = self.folder / ".work"
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with locked(self.folder / ".work.lock", f"loading into {self.folder}"):
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir()
+            try:
+                yield folder
+            finally:
+                shutil.rmtree(folder, ignore_errors=True)
 
     def append_events(self, rows: pl.DataFrame) -> int:
         """Add events of the live log and return how many were new; known ids change nothing."""
@@ -185,7 +235,7 @@ class Lake:
         gone, fresh, old = 0, [], []
         with self._writing() as manifest:
             for name, entries in manifest["tables"].items():
-                if schema.USER not in _shape(name):
+                if schema.USER not in shape_of(name):
                     continue
                 held = self._files_of(user_id, entries)
                 for entry in [e for e in entries if e["file"] in held]:
@@ -208,15 +258,20 @@ class Lake:
                 path.unlink(missing_ok=True)
         return gone
 
+    def _known(self, name: str, manifest: dict[str, Any]) -> "ibis.Table | None":
+        """Return the rows of a table as the manifest at hand names them; None for none."""
+        entries = manifest["tables"].get(name, [])
+        if not entries:
+            return None
+        rows = self.backend.read_parquet(self._sound(entries), union_by_name=True)
+        return conform(rows, shape_of(name))
+
     def _files_of(self, user_id: str, entries: list[dict[str, Any]]) -> set[str]:
         """Return the names of the files that hold rows of the shopper."""
         if not entries:
             return set()
-        for entry in entries:
-            self._verify(entry)
-        files = [str(self.folder / entry["file"]) for entry in entries]
         found = (
-            self.backend.read_parquet(files, union_by_name=True, filename="_file")
+            self.backend.read_parquet(self._sound(entries), union_by_name=True, filename="_file")
             .filter(lambda rows: rows[schema.USER] == user_id)
             .select("_file")
             .distinct()
@@ -241,14 +296,7 @@ class Lake:
     def _writing(self) -> Iterator[dict[str, Any]]:
         """Hold the lock of the lake, with leftovers swept, and hand out the manifest."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        with (self.folder / ".lock").open("w") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                raise ShopkeeperError(
-                    f"Another process is writing to {self.folder}. Wait until it is done, then "
-                    "run the command again."
-                ) from error
+        with locked(self.folder / ".lock", f"writing to {self.folder}"):
             manifest = self._manifest()
             self._sweep(manifest)
             yield manifest
@@ -274,14 +322,17 @@ class Lake:
         import ibis
 
         if isinstance(rows, pl.DataFrame):
-            rows = ibis.memtable(schema.conform(rows, _shape(name)))
+            rows = ibis.memtable(rows.select(c for c in rows.columns if c in shape_of(name)))
+        rows = rows.mutate(**{LOAD: ibis.literal(load_id)}) if LOAD in shape_of(name) else rows
+        if name not in GROWING and known is not None:
+            rows = with_known(name, rows, known)
         if name == "events" and known is None:
             # Empty columns cost a third of the time to write; `table` gives them back.
-            rows = _conform(rows, {c: t for c, t in _shape(name).items() if c in rows.columns})
+            rows = conform(rows, {c: t for c, t in shape_of(name).items() if c in rows.columns})
         else:
-            rows = _conform(rows, _shape(name))
+            rows = conform(rows, shape_of(name))
         if known is not None:
-            rows = _merge(name, rows, known)
+            rows = merged(name, rows, known)
         stage = self.folder / ".staging" / name
         stage.mkdir(parents=True)
         if name == "events":
@@ -312,6 +363,12 @@ class Lake:
         ]
         return [entry for entry in entries if entry["rows"]]
 
+    def _sound(self, entries: list[dict[str, Any]]) -> list[Path]:
+        """Return the files of some entries, or raise BadData where one is not as written."""
+        for entry in entries:
+            self._verify(entry)
+        return [self.folder / entry["file"] for entry in entries]
+
     def _verify(self, entry: dict[str, Any]) -> None:
         """Raise BadData unless the file is as long as it was and ends like Parquet."""
         path = self.folder / entry["file"]
@@ -330,53 +387,12 @@ class Lake:
     def _commit(self, manifest: dict[str, Any], fresh: list[Path]) -> None:
         """Make the new files durable, then switch the manifest to them."""
         with ThreadPoolExecutor(8) as pool:
-            list(pool.map(_sync, fresh))
-            list(pool.map(_sync, {path.parent for path in fresh}))
+            list(pool.map(sync, fresh))
+            list(pool.map(sync, {path.parent for path in fresh}))
         manifest["version"] += 1
         draft = self.folder / "manifest.json.new"
         draft.write_text(json.dumps(manifest))
-        _sync(draft)
+        sync(draft)
         draft.replace(self.folder / "manifest.json")
-        _sync(self.folder)
+        sync(self.folder)
         shutil.rmtree(self.folder / ".staging", ignore_errors=True)
-
-
-def _shape(name: str) -> dict[str, schema.Dtype]:
-    if name not in schema.TABLES:
-        raise unknown("table", name, schema.TABLES)
-    return schema.TABLES[name] | EXTRA.get(name, {})
-
-
-def _conform(rows: "ibis.Table", shape: Mapping[str, schema.Dtype]) -> "ibis.Table":
-    """Return `rows` with exactly the columns of `shape`, cast, and null where a column lacks."""
-    import ibis
-
-    types = ibis.memtable(schema.empty(shape)).schema()
-    return rows.select(
-        **{
-            name: (rows[name] if name in rows.columns else ibis.null()).cast(types[name])
-            for name in shape
-        }
-    )
-
-
-def _merge(name: str, rows: "ibis.Table", known: "ibis.Table") -> "ibis.Table":
-    """Return what to write: only unknown rows of a growing table, else all with the new winning."""
-
-    def keys(table: "ibis.Table") -> "ibis.Table":
-        named = {f"_{key}": table[key].cast("string").fill_null("") for key in KEYS[name]}
-        return table.mutate(**named)
-
-    on = [f"_{key}" for key in KEYS[name]]
-    if name in GROWING:
-        return keys(rows).anti_join(keys(known).select(on), on).drop(*on)
-    stay = keys(known).anti_join(keys(rows).select(on), on).drop(*on)
-    return stay.union(rows)
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -8,12 +8,14 @@ import subprocess
 import sys
 import time
 import urllib.request
+from contextlib import closing
 from pathlib import Path
 
 import gift_file
 import pytest
 
-from shopkeeper import Shop
+from shopkeeper import Shop, schema
+from shopkeeper.engine.known import lake_of, records_of
 
 pytestmark = pytest.mark.faults
 SHOPKEEPER = Path(sys.executable).parent / "shopkeeper"
@@ -57,16 +59,60 @@ def test_train_killed_at_random_moments_ends_as_a_calm_run(tmp_path, seed):
     assert pages[0] == pages[1]
 
 
-def test_ingest_killed_at_random_moments_loads_the_same_rows(tmp_path):
-    calm, wild = (gift_file.shop(tmp_path / name) for name in ("calm", "wild"))
-    whole_s = seconds_of("ingest", "--shop", calm)
-    chance = random.Random(7)
-    for _ in range(4):
-        with start("ingest", "--shop", wild) as process:
-            time.sleep(chance.uniform(0.3, 1.0) * whole_s)
+LOADER = """
+import sys
+from pathlib import Path
+from shopkeeper import Shop
+import ibis, duckdb
+shop = Shop.open(Path(sys.argv[1]))
+print("ready", flush=True)
+shop.ingest()
+"""
+
+
+def _load(folder, kill_after_s=None):
+    """Load in a process of its own, killed after so long; return the seconds it took."""
+    words = [sys.executable, "-W", "ignore", "-c", LOADER, str(folder)]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+        process.stdout.readline()
+        began = time.perf_counter()
+        if kill_after_s is not None:
+            time.sleep(kill_after_s)
             os.kill(process.pid, signal.SIGKILL)
-    tables = [json.loads(run("ingest", "--json", "--shop", f))["tables"] for f in (calm, wild)]
-    assert tables[0] == tables[1]
+        process.wait()
+    assert kill_after_s is not None or process.returncode == 0
+    return time.perf_counter() - began
+
+
+def _rows(folder):
+    """Return all rows of the lake and of the records, in an order of their own."""
+    with Shop.open(folder) as shop:
+        lake = lake_of(folder, shop.config)
+        tables = {}
+        for name in schema.TABLES:
+            rows = lake.backend.to_polars(lake.table(name))
+            tables[name] = rows.sort(*rows.columns).rows()
+        with closing(records_of(folder, shop.config)) as records:
+            tables["records"] = records.all().rows()
+    assert not list(folder.rglob(".work/*"))
+    return tables
+
+
+def test_a_load_killed_at_20_random_moments_ends_as_a_calm_one_when_run_again(tmp_path):
+    calm = gift_file.shop(tmp_path / "calm")
+    whole_s = max(_load(calm), _load(gift_file.shop(tmp_path / "second")))
+    expected = _rows(calm)
+    assert expected["events"]
+    assert expected["quarantine"]
+    chance = random.Random(7)
+    cut_short = 0
+    for moment in range(20):
+        wild = gift_file.shop(tmp_path / f"wild-{moment}")
+        _load(wild, chance.uniform(0.0, 1.0) * whole_s)
+        cut_short += not (wild / "lake" / "in-records").exists()
+        _load(wild)
+        assert _rows(wild) == expected, moment
+    assert cut_short >= 5
 
 
 def test_serve_killed_after_an_acknowledged_event_still_knows_it(trained):

@@ -1,7 +1,8 @@
 """Which purchase did this refund take back?"""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from shopkeeper import schema
 
@@ -31,6 +32,11 @@ class Cancellations:
 
     def __init__(self, config: Config) -> None:
         self.config = config
+        self._known: ibis.Table | None = None
+
+    def remember(self, known: "Mapping[str, ibis.Table]") -> None:
+        """Take the events that were loaded before."""
+        self._known = known.get("events")
 
     def mend(self, rows: "ibis.Table") -> "tuple[ibis.Table, dict[str, ibis.BooleanValue]]":
         """Return the rows with matched refunds, and which are matched and which not."""
@@ -40,10 +46,10 @@ class Cancellations:
         taken = rows.filter(refund).select(
             "line", schema.USER, schema.ITEM, schema.TIME, schema.QUANTITY
         )
-        bought = rows.filter(rows[schema.EVENT_NAME] == "purchase").select(
-            schema.USER, schema.ITEM, _time=rows[schema.TIME], _line=rows.line,
-            _pieces=rows[schema.QUANTITY], _bought_in=rows[schema.TRANSACTION],
-        )  # fmt: skip
+        bought = _bought(rows, rows.line)
+        if self._known is not None:
+            # Every line of this load is newer than what was loaded before.
+            bought = bought.union(_bought(self._known, ibis.literal(-1)))
         pairs = taken.inner_join(bought, [schema.USER, schema.ITEM])
         back_s = pairs[schema.TIME].epoch_seconds() - pairs._time.epoch_seconds()
         pairs = pairs.filter((back_s >= 0) & (back_s <= 86_400 * self.config.days_max))
@@ -64,3 +70,11 @@ class Cancellations:
             "refund matched to its purchase": is_refund & mended[schema.TRANSACTION].notnull(),
             "refund without a known purchase": is_refund & mended[schema.TRANSACTION].isnull(),
         }
+
+
+def _bought(rows: "ibis.Table", line: Any) -> "ibis.Table":
+    """Return what was bought, by whom, when, and in which transaction."""
+    return rows.filter(rows[schema.EVENT_NAME] == "purchase").select(
+        schema.USER, schema.ITEM, _time=rows[schema.TIME], _line=line.cast("int64"),
+        _pieces=rows[schema.QUANTITY].cast("int32"), _bought_in=rows[schema.TRANSACTION],
+    )  # fmt: skip

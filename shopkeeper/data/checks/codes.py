@@ -19,10 +19,10 @@ class Codes:
 
         pattern: str = ""
         """Regular expression that a product's code must match; empty where any will do."""
-        never: str = (
-            "POST DOT M D C2 S B PADS CRUK AMAZONFEE BANK-CHARGES ADJUST ADJUST2 TEST001 TEST002"
-        )
+        never: str = ""
         """Codes that are never products, with spaces between, `-` for a space within; any case."""
+        share_max: float = 0.05
+        """Largest share of a table's rows that this may refuse in a strict load."""
 
         def __post_init__(self) -> None:
             try:
@@ -38,7 +38,7 @@ class Codes:
     def refuse(self, rows: "ibis.Table") -> "dict[str, ibis.BooleanValue]":
         """Return which rows to refuse, by reason."""
         code = rows[schema.ITEM if schema.ITEM in rows.columns else schema.PRODUCT_ID].upper()
-        listed = code.replace(" ", "-").isin(self.config.never.split())
+        listed = code.replace(" ", "-").isin(self.config.never.upper().split())
         if self.config.pattern:
             listed |= ~code.re_search(self.config.pattern)
         return {"the code is a fee or a note, not a product": listed}

@@ -1,7 +1,7 @@
 """The same line twice: same basket, product, moment, shopper, quantity and price."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from shopkeeper import schema
 
@@ -25,29 +25,28 @@ class Duplicates:
 
         equal_lines: bool = True
         """Whether a basket's equal lines are one line; if not, only repeated ids are refused."""
+        share_max: float = 0.2
+        """Largest share of a table's rows that this may refuse in a strict load."""
 
-    tables = ("events", "products")
+    tables = ("events", "products", "reviews")
 
     def __init__(self, config: Config) -> None:
         self.config = config
 
-    def refuse(self, rows: "ibis.Table") -> "dict[str, ibis.BooleanValue]":
+    def refuse(self, rows: "ibis.Table") -> "dict[str, ibis.BooleanValue | ibis.Table]":
         """Return which rows to refuse, by reason."""
-        name = schema.EVENT_ID if schema.EVENT_ID in rows.columns else schema.PRODUCT_ID
-        reasons = {f"the {name} came before": _later(rows, [name])}
+        ids = (schema.EVENT_ID, "review_id", schema.PRODUCT_ID)
+        name = next(name for name in ids if name in rows.columns)
+        reasons = {f"the {name} came before": _repeats(rows, [name])}
         if name == schema.EVENT_ID and self.config.equal_lines:
             sales = rows.filter(rows[schema.TRANSACTION].notnull())
             same = [column for column in _SAME if column in rows.columns]
-            reasons["the line is an exact duplicate"] = rows.line.isin(_repeats(sales, same))
+            reasons["the line is an exact duplicate"] = _repeats(sales, same)
         return reasons
 
 
-def _later(rows: "ibis.Table", same: list[str]) -> Any:
-    return rows.line.isin(_repeats(rows, same))
-
-
-def _repeats(rows: "ibis.Table", same: list[str]) -> Any:
-    """Return the lines of all but the first of equal rows.
+def _repeats(rows: "ibis.Table", same: list[str]) -> "ibis.Table":
+    """Return the `line` of all but the first of equal rows.
 
     Equal rows are counted by hash first, for few are equal and a window over all is slow.
     """
@@ -59,8 +58,6 @@ def _repeats(rows: "ibis.Table", same: list[str]) -> Any:
             mark = mark ^ rows[column].hash()
     marked = rows.select("line", _mark=mark)
     several = marked.group_by("_mark").agg(_rows=marked.count()).filter(ibis._._rows > 1)
-    suspects = rows.select("line", *same).filter(
-        rows.line.isin(marked.semi_join(several, "_mark").line)
-    )
+    suspects = rows.select("line", *same).semi_join(marked.semi_join(several, "_mark"), "line")
     order = ibis.row_number().over(ibis.window(group_by=same, order_by=suspects.line))
-    return suspects.mutate(_place=order).filter(ibis._._place > 0).line
+    return suspects.mutate(_place=order).filter(ibis._._place > 0).select("line")

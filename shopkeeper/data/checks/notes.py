@@ -19,6 +19,8 @@ class Notes:
 
         paid_minor: int = 1
         """A line whose piece cost at least this much is a sale, whatever is written beside it."""
+        share_max: float = 0.05
+        """Largest share of a table's rows that this may refuse in a strict load."""
 
         def __post_init__(self) -> None:
             if self.paid_minor < 1:

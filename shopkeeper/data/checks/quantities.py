@@ -19,6 +19,8 @@ class Quantities:
         pieces_max: int = 10_000
         """Most pieces on one line. Typing errors of 74,215 and 80,995 pieces were taken back
         minutes later; the largest true order of that shop was 4,800."""
+        share_max: float = 0.05
+        """Largest share of a table's rows that this may refuse in a strict load."""
 
         def __post_init__(self) -> None:
             if self.pieces_max < 1:

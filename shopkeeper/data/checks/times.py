@@ -23,6 +23,8 @@ class Times:
         """ISO time after which all is future; empty for the moment of the load."""
         slack_minutes: int = 10
         """Minutes by which a clock may be ahead."""
+        share_max: float = 0.02
+        """Largest share of a table's rows that this may refuse in a strict load."""
 
         def __post_init__(self) -> None:
             if self.slack_minutes < 0:

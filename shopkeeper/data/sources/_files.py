@@ -6,11 +6,16 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from shopkeeper.errors import BadData, Missing
+from shopkeeper.data.sources import _csv, _packing, _text
+from shopkeeper.errors import BadData, Missing, ShopkeeperError
 from shopkeeper.schema import LINES_PER_FILE
 
 if TYPE_CHECKING:
     import ibis
+    import polars as pl
+
+JSON_FORMS = (".jsonl", ".ndjson", ".json")
+TEXT_FORMS = (".csv", ".tsv", ".txt", *JSON_FORMS)
 
 
 def listed(location: Path, suffixes: Sequence[str]) -> list[Path]:
@@ -46,25 +51,27 @@ def listed(location: Path, suffixes: Sequence[str]) -> list[Path]:
 
 
 def usable(path: Path) -> None:
-    """Raise BadData where a file is not there or empty."""
+    """Raise BadData where a file is not there, empty, or packed beyond all measure."""
     if not path.is_file():
         raise BadData(f"There is no file {path}. Check the path.")
     if path.stat().st_size == 0:
         raise BadData(f"The file {path} is empty (0 bytes). Export or download it again.")
+    _packing.refuse_bombs(path)
 
 
 def open_rows(backend: Any, paths: Sequence[Path], *, encoding: str = "utf-8") -> "ibis.Table":
-    """Open Parquet, CSV or workbooks as one table; CSV columns are text.
+    """Open Parquet, CSV, JSON lines or workbooks as one table; columns of text files are text.
 
     Args:
         backend: An Ibis connection on DuckDB.
-        paths: The files, all of one form; columns are put together by name.
-        encoding: That of CSV files.
+        paths: The files; columns are put together by name.
+        encoding: That of CSV files that do not tell it by their first bytes.
 
     Returns:
-        All rows, `line` numbered by `schema.LINES_PER_FILE`. A file that is missing, empty,
-        half-written, broken or of another kind is BadData; a workbook without a reader for
-        workbooks is Missing.
+        All rows, `line` numbered by `schema.LINES_PER_FILE`, with a `problem` where a row of a
+        text file is bad and null elsewhere; a source hands it on. A file that is missing, empty,
+        half-written, broken, mostly bad or of another kind is BadData; a workbook without a
+        reader for workbooks is Missing.
     """
     tables = [_open(backend, path, encoding) for path in paths]
     return stacked([rows.mutate(line=rows.line.cast("int64")) for rows in tables])
@@ -94,38 +101,60 @@ def stacked(tables: "Sequence[ibis.Table]") -> "ibis.Table":
     return ibis.union(*parts)
 
 
-def _open(backend: Any, path: Path, encoding: str) -> "ibis.Table":
-    import ibis
+def form(path: Path) -> str:
+    """Return the ending of a file's name, `.gz` aside, such as `.csv`."""
+    name = path.name.lower()
+    return Path(name if name.endswith(".parquet.gz") else name.removesuffix(".gz")).suffix
 
+
+def _open(backend: Any, path: Path, encoding: str) -> "ibis.Table":
     path = Path(path)
     usable(path)
-    kind = path.suffix.lower()
+    kind = form(path)
     if kind in (".xlsx", ".xls"):
         return _workbook(path)
-    if kind not in (".parquet", ".csv", ".txt"):
-        raise BadData(f"The file {path} ends in '{kind}'. Give a .parquet, .csv or .xlsx file.")
+    if kind not in (".parquet", *TEXT_FORMS):
+        raise BadData(
+            f"The file {path} ends in '{kind}'. Give a .parquet, .csv, .tsv, .jsonl or .xlsx file; "
+            "text may be packed as .gz."
+        )
     try:
         if kind == ".parquet":
-            rows = backend.read_parquet(path, file_row_number=True)
-            rows = rows.mutate(line=rows.file_row_number + 1).drop("file_row_number")
-        else:
-            rows = backend.read_csv(path, all_varchar=True, header=True, encoding=encoding)
-            rows = rows.mutate(line=ibis.row_number() + 1)
-        # Straight from the engine: Ibis would load Pandas first to hand one row over.
-        first = backend.raw_sql(backend.compile(rows.head(1))).fetchall()
+            return _parquet(backend, path)
+        if kind in JSON_FORMS:
+            return _text.open_json(backend, path)
+        return _csv.open_csv(backend, path, encoding)
+    except ShopkeeperError:
+        raise
     except Exception as error:
-        reason = str(error).strip().splitlines()[0][:200]
-        raise BadData(
-            f"The file {path} is broken or half-written: {reason} Export or download it again."
-        ) from error
-    if not first:
+        raise _text.broken(path, error) from error
+
+
+def _parquet(backend: Any, path: Path) -> "ibis.Table":
+    import ibis
+
+    rows = backend.read_parquet(path, file_row_number=True)
+    if len(rows.columns) > _text.COLUMNS_MAX:
+        _text.unique(list(rows.columns), path)
+    rows = rows.mutate(line=rows.file_row_number + 1, problem=ibis.null("string"))
+    # Straight from the engine: Ibis would load Pandas first to hand one row over.
+    if not backend.raw_sql(backend.compile(rows.head(1))).fetchall():
         raise BadData(f"The file {path} has columns but no rows. Export or download it again.")
-    return rows
+    return rows.drop("file_row_number")
 
 
 def _workbook(path: Path) -> "ibis.Table":
-    """Read the first sheet of a workbook as text."""
     import ibis
+    import polars as pl
+
+    rows = workbook(path)
+    names = dict(zip(rows.columns, _text.unique(rows.columns, path), strict=True))
+    rows = rows.rename(names).with_columns(problem=pl.lit(None, pl.String))
+    return ibis.memtable(rows.with_row_index("line", offset=1))
+
+
+def workbook(path: Path) -> "pl.DataFrame":
+    """Read the first sheet of a workbook; one that cannot be read is BadData."""
     import polars as pl
 
     engine = next((name for name in ("fastexcel", "openpyxl") if find_spec(name)), None)
@@ -141,7 +170,7 @@ def _workbook(path: Path) -> "ibis.Table":
         raise BadData(f"The workbook {path} cannot be read: {error}. Save it as CSV.") from error
     if rows.is_empty():
         raise BadData(f"The workbook {path} has no rows. Export or download it again.")
-    return ibis.memtable(rows.with_row_index("line", offset=1))
+    return rows
 
 
 def pick(rows: "ibis.Table", wanted: Mapping[str, Sequence[str]], path: Path) -> dict[str, str]:
@@ -165,7 +194,7 @@ def pick(rows: "ibis.Table", wanted: Mapping[str, Sequence[str]], path: Path) ->
         if not hits:
             near = difflib.get_close_matches(_plain(names[0]), there, n=1)
             hint = f" Is it '{there[near[0]]}'?" if near else ""
-            others = [name for name in rows.columns if name != "line"]
+            others = [name for name in rows.columns if name not in ("line", "problem")]
             raise BadData(
                 f"The file {path} has no column '{names[0]}'.{hint} It has: "
                 f"{', '.join(others)[:300]}. Rename the column to '{names[0]}'."
@@ -205,14 +234,16 @@ def as_id(value: Any) -> Any:
     """Read an id as text; `17850.0` is 17850, and blanks are null."""
     import ibis
 
+    if value.type().is_integer():
+        return value.cast("string")
     text = value.cast("string").strip()
-    # Expressions on text are slow, and most files write ids as they are.
-    decimal = text.endswith("0") & text.contains(".")
+    # Patterns as plain as these are faster than functions on text.
+    decimal = text.re_search(r"^\d+\.0+$")
     text = decimal.ifelse(text.re_replace(r"^(\d+)\.0+$", r"\1"), text)
     if value.type().is_floating():
         whole = value.try_cast("int64")
         text = (whole == value).ifelse(whole.cast("string"), text)
-    blank = (text.length() <= 4) & text.lower().isin(["", "nan", "none", "null", "na"])
+    blank = text.re_search(r"(?i)^(nan|none|null|na)?$")
     return blank.ifelse(ibis.null("string"), text)
 
 

@@ -50,7 +50,12 @@ class OnlineRetail:
             if len(self.currency) != 3 or not self.currency.isupper():
                 raise ValueError(f"currency must be a code such as GBP, but is '{self.currency}'")
 
-    check_settings: ClassVar[dict[str, dict[str, Any]]] = {"codes": {"pattern": r"^\d{5}"}}
+    check_settings: ClassVar[dict[str, dict[str, Any]]] = {
+        "codes": {
+            "pattern": r"^\d{5}",
+            "never": "POST DOT M D C2 S B PADS CRUK AMAZONFEE BANK-CHARGES ADJUST ADJUST2 TEST001",
+        }
+    }
     """What this source asks of the checks: a code that does not begin with five digits is a fee."""
 
     def __init__(self, config: Config) -> None:
@@ -74,7 +79,7 @@ class OnlineRetail:
         rows = _files.open_rows(backend, files, encoding=self.config.encoding)
         names = _files.pick(rows, COLUMNS, files[0])
         _files.plain_types(rows, list(names.values()), files[0])
-        raw = rows.select("line", **{word: rows[name] for word, name in names.items()})
+        raw = rows.select("line", "problem", **{word: rows[name] for word, name in names.items()})
         return {"events": self._events(raw), "products": self._products(raw)}
 
     def _events(self, raw: "ibis.Table") -> "ibis.Table":
@@ -92,6 +97,7 @@ class OnlineRetail:
         place = (rows.line - rows._first + 1).cast("string").lpad(6, "0")
         return rows.select(
             line=rows.line,
+            problem=rows.problem,
             event_id=ibis.literal("uci-").concat(rows._invoice, "-", place),
             event_name=cancelled.ifelse("refund", "purchase"),
             time=_files.as_time(rows.time, day_first=self.config.day_first),

@@ -6,7 +6,7 @@ Source: SASRec (Kang and McAuley, ICDM 2018) in the form of eSASRec (RecSys 2025
 `training/networks/sequence` for what differs. Learning needs torch; answering does not.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
@@ -21,7 +21,9 @@ from shopkeeper.recommenders._base import Base
 from shopkeeper.recommenders._evidence import best, chunks
 from shopkeeper.recommenders.sequential import _moments
 from shopkeeper.recommenders.sequential._encoder import Encoder
+from shopkeeper.recommenders.sequential._substitutes import similar_products
 from shopkeeper.schema import EVENT_NAME, ITEM, LEARN, PRODUCT_ID, TIME, USER, WANTS, check
+from shopkeeper.training.augment_sequences import AUGMENTERS
 
 if TYPE_CHECKING:
     from shopkeeper.recommenders.sequential._teacher import Teacher
@@ -51,6 +53,11 @@ class Sequential(Base):
         """Share of the numbers left out while learning, in [0, 1)."""
         forget: float = 0.0
         """Share of past products left out while learning, in [0, 1)."""
+        augment: tuple[str, ...] = ()
+        """How histories are changed while learning: any of crop, mask, reorder, substitute. What
+        `repeats` tells of the past stays as it was."""
+        augment_share: float = 0.2
+        """How much of a history each of `augment` touches at most, in [0, 1)."""
         repeats: bool = True
         """Whether a product may gain or lose by when and how often the shopper had it before."""
         plain_share: float = 0.4
@@ -95,18 +102,17 @@ class Sequential(Base):
                 raise ValueError("sizes, counts and steps must be at least 1.")
             if self.width % self.heads:
                 raise ValueError(f"width {self.width} is not a multiple of heads {self.heads}.")
-            if not all(0 <= share < 1 for share in (self.dropout, self.forget, self.plain_share)):
-                raise ValueError("dropout, forget and plain_share must be in [0, 1).")
+            shares = (self.dropout, self.forget, self.plain_share, self.augment_share)
+            if not all(0 <= share < 1 for share in shares):
+                raise ValueError("dropout, forget, plain_share, augment_share must be in [0, 1).")
             if not 0 <= self.holdout_share <= 1:
                 raise ValueError(f"holdout_share must be in [0, 1], got {self.holdout_share}.")
             if self.weight_decay < 0:
                 raise ValueError(f"weight_decay must be at least 0, got {self.weight_decay}.")
             if not min(self.half_life_days, self.minutes_max, self.lr) > 0:
                 raise ValueError("half_life_days, minutes_max and lr must be above 0.")
-            if self.precision not in ("float32", "bfloat16", "auto"):
-                raise ValueError(
-                    f"precision '{self.precision}' is none of float32, bfloat16, auto."
-                )
+            _check_names("augment", self.augment, AUGMENTERS)
+            _check_names("precision", [self.precision], ("float32", "bfloat16", "auto"))
 
     thorough: ClassVar[Mapping[str, Any]] = {
         "holdout_share": 1.0,
@@ -149,7 +155,8 @@ class Sequential(Base):
             Itself.
         """
         teacher = self._teacher()
-        self._learn(teacher, _kept(events, products, self.config.items_max), checkpoint, None)
+        kept = _kept(events, products, self.config.items_max)
+        self._learn(teacher, (kept, products), checkpoint, None)
         return self
 
     def update(
@@ -173,7 +180,7 @@ class Sequential(Base):
         """
         before = self._known(self._encoder)
         kept = _kept(events, products, self.config.items_max)
-        self._learn(self._teacher(), kept, checkpoint, before)
+        self._learn(self._teacher(), (kept, products), checkpoint, before)
         return self
 
     def propose(self, asked: Asked, k: int) -> Picks:
@@ -261,18 +268,28 @@ class Sequential(Base):
     def _learn(
         self,
         teacher: "type[Teacher]",
-        events: pl.DataFrame,
+        known: tuple[pl.DataFrame, pl.DataFrame | None],
         checkpoint: Path | None,
         before: Encoder | None,
     ) -> None:
+        events, products = known
         ids = Ids(events[ITEM])
         laid = _moments.of_events(events, ids)
         known_rows: Rows | None = None
         if before is not None and self._ids is not None:
             known_rows = self._ids.rows(ids.names)
-        taught = teacher(self.config, laid, len(ids), before, known_rows)
+        similar = None
+        if products is not None and "substitute" in self.config.augment:
+            similar = similar_products(ids, products)
+        taught = teacher(self.config, laid, len(ids), before, known_rows, similar)
         self.learned = taught.learn(checkpoint)
         self._ids, self._encoder = ids, taught.encoder()
+
+
+def _check_names(what: str, given: Iterable[str], known: Iterable[str]) -> None:
+    for name in given:
+        if name not in known:
+            raise ValueError(f"{what} '{name}' is none of {', '.join(known)}.")
 
 
 def _kept(events: pl.DataFrame, products: pl.DataFrame | None, items_max: int) -> pl.DataFrame:

@@ -23,6 +23,7 @@ from shopkeeper.recommenders.sequential._moments import (
     seen,
     spans,
 )
+from shopkeeper.training.augment_sequences import Augment, Sequences
 from shopkeeper.training.losses import Bonus, softmax_loss
 from shopkeeper.training.networks.sequence import Histories, SequenceNetwork
 
@@ -51,8 +52,8 @@ class Choice:
 class Lessons:
     """The lessons of a shop's histories."""
 
-    def __init__(self, laid: Moments, choice: Choice) -> None:
-        self.laid, self.choice = laid, choice
+    def __init__(self, laid: Moments, choice: Choice, augment: Augment | None = None) -> None:
+        self.laid, self.choice, self._augment = laid, choice, augment
         self._plain = False
         sizes = np.diff(laid.start)
         drawn = np.random.default_rng((choice.seed, 7)).random(len(sizes))
@@ -87,16 +88,20 @@ class Lessons:
     def loss(self, network: SequenceNetwork, windows: Rows, chunk_mb: int) -> Tensor:
         """Return the loss of `network` on a batch of lessons."""
         begin, asked, end = windows.T
-        past, moments = _histories(self.laid, begin, end)
-        rows = np.flatnonzero(moments >= np.repeat(asked, end - begin))
-        target = moments[rows] + 1
+        laid = _laid_out(self.laid, begin, asked, end)
+        if self._augment is not None:
+            # Torch was seeded by the number of the step, so a run that was killed goes on alike.
+            laid = self._augment(laid, np.random.default_rng(int(torch.randint(1 << 62, ()))))
+        past = _histories(self.laid, laid)
+        rows = np.flatnonzero(laid.asked_N)
+        target = laid.moment_N[rows] + 1
         if self.choice.forget > 0:
             past = _forgetful(past, self.choice.forget)
         sizes = self.laid.first[target + 1] - self.laid.first[target]
         weight = self.weight[target] * sizes ** (self.choice.basket_power - 1.0)
         item = self.laid.item[spans(self.laid.first[target], sizes)]
         owner = np.repeat(np.arange(len(rows)), sizes)
-        shopper = np.repeat(np.searchsorted(self.laid.start, begin, "right") - 1, end - asked)
+        shopper = (np.searchsorted(self.laid.start, begin, "right") - 1)[laid.owner_N[rows]]
         return softmax_loss(
             *network.compared(network(past)[torch.from_numpy(rows)]),
             torch.from_numpy(item),
@@ -135,7 +140,7 @@ class Lessons:
     def _measure(self, network: SequenceNetwork, shoppers: Rows, k: int) -> float:
         end = self.laid.start[shoppers + 1] - 1
         begin = np.maximum(self.laid.start[shoppers], end - self.choice.history_max)
-        past, _ = _histories(self.laid, begin, end)
+        past = _histories(self.laid, _laid_out(self.laid, begin, end, end))
         newest = torch.from_numpy(np.cumsum(end - begin) - 1)
         hidden_BD, items_VD = network.compared(network(past)[newest])
         scores_BV = hidden_BD @ items_VD.T
@@ -190,29 +195,43 @@ class Lessons:
         return np.stack([np.maximum(begin[shopper[edges[:-1]]], last - longest), first, last], 1)
 
 
-def _histories(laid: Moments, begin: Rows, end: Rows) -> tuple[Histories, Rows]:
-    """Return the moments `begin` to before `end` for the network, and which they are."""
+def _laid_out(laid: Moments, begin: Rows, asked: Rows, end: Rows) -> Sequences:
+    """Return the moments `begin` to before `end`, asked from `asked` on."""
     sizes = end - begin
     moments = spans(begin, sizes)
-    place = spans(np.zeros_like(begin), sizes)
+    num_events = laid.first[moments + 1] - laid.first[moments]
+    events = spans(laid.first[moments], num_events)
+    return Sequences(
+        item_E=laid.item[events],
+        event_E=events,
+        moment_E=np.repeat(np.arange(len(moments)), num_events),
+        moment_N=moments,
+        asked_N=moments >= np.repeat(asked, sizes),
+        start_B1=np.concatenate([[0], np.cumsum(sizes)]),
+    )
+
+
+def _histories(laid: Moments, past: Sequences) -> Histories:
+    """Return histories as the network reads them."""
+    sizes, moments = np.diff(past.start_B1), past.moment_N
+    place = spans(np.zeros_like(sizes), sizes)
     columns = int(sizes.max())
     gap = bucket(laid.minute[moments] - laid.minute[moments - 1])
     gap[place == 0] = NUM_BUCKETS - 1
     wait = bucket(laid.minute[moments + 1] - laid.minute[moments])
-    num_events = laid.first[moments + 1] - laid.first[moments]
-    events = spans(laid.first[moments], num_events)
+    num_events = np.bincount(past.moment_E, minlength=len(moments))
     numbers = {
-        "item_E": laid.item[events],
-        "action_E": laid.action[events],
-        "moment_E": np.repeat(np.arange(len(moments)), num_events),
-        "weight_E": np.repeat(1 / num_events, num_events).astype(np.float32),
+        "item_E": past.item_E,
+        "action_E": laid.action[past.event_E],
+        "moment_E": past.moment_E,
+        "weight_E": (1 / num_events[past.moment_E]).astype(np.float32),
         "back_N": np.repeat(sizes, sizes) - 1 - place,
-        "slot_N": np.repeat(np.arange(len(begin)) * columns, sizes) + place,
+        "slot_N": np.repeat(np.arange(len(sizes)) * columns, sizes) + place,
         "gap_N": gap,
         "wait_N": wait,
     }
     tensors = {name: torch.from_numpy(numbers[name]) for name in numbers}
-    return Histories(**tensors, rows=len(begin), columns=columns), moments
+    return Histories(**tensors, rows=len(sizes), columns=columns)
 
 
 def _forgetful(past: Histories, share: float) -> Histories:

@@ -17,6 +17,7 @@ from shopkeeper.recommenders.sequential._moments import (
     NUM_BUCKETS,
     Moments,
 )
+from shopkeeper.training.augment_sequences import Similar, augmenter
 from shopkeeper.training.loop import Plan, train
 from shopkeeper.training.networks.sequence import SequenceNetwork, Shape, to_onnx
 
@@ -31,6 +32,7 @@ class Teacher:
         num_items: int,
         before: Encoder | None = None,
         known_rows: Rows | None = None,
+        similar: Similar | None = None,
     ) -> None:
         self.config, self.laid, self.before = config, laid, before
         torch.manual_seed(config.seed)
@@ -61,6 +63,7 @@ class Teacher:
                 seed=config.seed,
                 after_minute=None if before is None else before.newest_minute,
             ),
+            augmenter(config.augment, config.augment_share, similar) if config.augment else None,
         )
 
         if before is None:

@@ -12,7 +12,7 @@ from shopkeeper.arrays import Asked
 from shopkeeper.config import Config, TrainSection
 from shopkeeper.data.samples.planted import OPENED, products_of
 from shopkeeper.engine.evaluate import evaluate, split_of
-from shopkeeper.engine.learn import Known, _joined, learn
+from shopkeeper.engine.learn import Known, joined, learn
 from shopkeeper.engine.report import ALL, FUSION, NEW
 from shopkeeper.engine.settings import read
 from shopkeeper.errors import BadConfig, BadData
@@ -168,7 +168,7 @@ def test_lessons_are_joined_and_no_two_requests_share_a_number():
         (*one, np.full(3, weight), np.array([0, 0, 2])),
         (*two, np.full(2, weight), np.array([0, 1])),
     ]
-    features, labels, weights, owners = _joined(lessons)
+    features, labels, weights, owners = joined(lessons)
     np.testing.assert_array_equal(features, np.concatenate([one[0], two[0]]))
     np.testing.assert_array_equal(labels, [1, 0, 0, 0, 1])
     np.testing.assert_array_equal(owners, [0, 0, 2, 3, 4])

@@ -1,0 +1,45 @@
+"""Events that come long after they happened."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from shopkeeper import schema
+
+if TYPE_CHECKING:
+    import ibis
+
+
+class Late:
+    """Counts events older than the newest that was loaded before; they take their place in time."""
+
+    @dataclass(frozen=True, kw_only=True)
+    class Config:
+        """What counts as late."""
+
+        days: int = 1
+        """An event this many days older than the newest loaded before is late."""
+
+        def __post_init__(self) -> None:
+            if self.days < 0:
+                raise ValueError(f"days must be at least 0, but is {self.days}")
+
+    tables = ("events",)
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self._known: ibis.Table | None = None
+
+    def remember(self, known: "Mapping[str, ibis.Table]") -> None:
+        """Take the events that were loaded before."""
+        self._known = known.get("events")
+
+    def mend(self, rows: "ibis.Table") -> "tuple[ibis.Table, dict[str, ibis.BooleanValue]]":
+        """Return the rows as they are, and which are late."""
+        if self._known is None:
+            return rows, {}
+        newest = self._known.aggregate(_newest=self._known[schema.TIME].max())
+        beside = rows.cross_join(newest)
+        age_s = beside._newest.epoch_seconds() - beside[schema.TIME].epoch_seconds()
+        marked = beside.mutate(_late=age_s > 86_400 * self.config.days)
+        return marked, {"came late, and took its place": marked._late}

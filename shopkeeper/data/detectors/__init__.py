@@ -1,0 +1,1 @@
+"""What in the event log is not ordinary shopping? One file for each kind."""
