@@ -81,3 +81,29 @@ def smaller(settings):
 def test_every_file_the_readme_names_is_there():
     for target in re.findall(r"\]\(([^)#:]+)\)", README):
         assert (Path(__file__).parents[2] / target).exists(), target
+
+
+def test_commands_of_the_tutorial_run(tmp_path):
+    root = Path(__file__).parents[2]
+    text = (root / "docs" / "tutorial" / "load-your-data.md").read_text()
+    lines = [
+        line
+        for block in re.findall(r"```\n((?:shopkeeper .*\n)+)```", text)
+        for line in block.splitlines()
+    ]
+    assert len(lines) >= 9
+    shop = tmp_path / "myshop"
+    said = {}
+    for line in lines:
+        words = shlex.split(line.replace("myshop", str(shop)))
+        done = subprocess.run(
+            words, cwd=root, env=environment(), capture_output=True, text=True, timeout=240
+        )
+        assert done.returncode == 0, f"{line}\n{done.stderr}"
+        if words[1] == "init":
+            settings = shop / "shop.toml"
+            settings.write_text(settings.read_text().replace('"minilm"', '"hashing"'))
+        said[" ".join(words[1:3])] = done.stdout
+    assert "the event has an unknown name" in said["quarantine list"]
+    assert "events.jsonl" in said["lineage events"]
+    assert (shop / "reports" / "quality.html").stat().st_size > 10_000

@@ -113,7 +113,7 @@ def test_spark_keeps_mends_and_refuses_the_same_rows_as_duckdb(cluster, tmp_path
     )
     assert duck["refused_events"].height > 50
     assert duck["kept_events"].height > 100
-    assert duck["kept_products"]["title"].to_list()[2] == "Café vivid cup & fork"
+    assert "Café vivid cup & fork" in duck["kept_products"]["title"].to_list()
     for name, rows in duck.items():
         others = spark_[name].select(rows.columns).cast(dict(rows.schema))
         assert others.equals(rows), name

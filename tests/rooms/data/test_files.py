@@ -2,6 +2,7 @@ import gc
 import gzip
 import random
 import time
+from pathlib import Path
 
 import ibis
 import polars as pl
@@ -163,7 +164,8 @@ def test_an_encoding_that_is_none_is_named(backend, tmp_path):
 
 
 def test_columns_get_names_of_their_own():
-    assert _text.unique(["id", "ID", "", "id", " a\nb "]) == (
+    given = ["id", "ID", "", "id", " a\nb "]
+    assert _text.unique(given, Path("t.csv")) == (
         "id",
         "ID_2",
         "column_3",
