@@ -5,8 +5,6 @@ done. The same files under other rules replace what they brought before. Knows t
 what it promises.
 """
 
-import hashlib
-import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -19,13 +17,11 @@ import polars as pl
 
 from shopkeeper import contracts, schema
 from shopkeeper.data import cleaning
+from shopkeeper.data.parts import Part, code_version, named, split
 from shopkeeper.data.quality import from_json, quality, to_json
 from shopkeeper.data.workbench import Workbench
 from shopkeeper.errors import BadConfig, BadData
 from shopkeeper.tracing import stage
-
-FILES_MAX = 50
-"""Files that are loaded in one step, where a source can read them apart."""
 
 
 class Lake(Protocol):
@@ -123,100 +119,44 @@ def load(
     """
     began = time.perf_counter()
     settings = settings or LoadSettings()
-    name = source_name or type(source).__name__
+    how = _how(source, settings, source_name or type(source).__name__)
+    checks = cleaning.build_checks(how["checks"], settings.skip)
+    files = named(source.files(location), location)
+    before = lake.loads()
+    loads = [
+        Part(files_of, how, files)
+        for files_of in split(files, before, how, getattr(source, "apart", False))
+    ]
+    fresh = [one for one in loads if one.load_id not in before]
+    if not fresh:
+        last = before[loads[-1].load_id]
+        rows, report = last["rows"], from_json(last["quality"])
+        return LoadResult(loads[-1].load_id, True, rows, report, time.perf_counter() - began)
+    rows = {}
+    with lake.working() as folder:
+        worker = engine() if engine else lake.backend
+        for number, one in enumerate(fresh):
+            within = folder / str(number)
+            within.mkdir()
+            work = _Work(source, lake, Workbench(worker, within), checks, settings, finish)
+            added, report = work.do(one)
+            rows = {table: rows.get(table, 0) + num for table, num in added.items()}
+    return LoadResult(fresh[-1].load_id, False, rows, report, time.perf_counter() - began)
+
+
+def _how(source: contracts.Source, settings: LoadSettings, name: str) -> dict[str, Any]:
+    """Return by which rules an input is loaded; with its files, they make the id of a load."""
     asked = getattr(source, "check_settings", {})
     chosen = {
         check: {**asked.get(check, {}), **settings.checks.get(check, {})}
         for check in sorted({*asked, *settings.checks})
     }
     config = getattr(source, "config", None)
-    how: dict[str, Any] = {
+    return {
         "source": name, "code": code_version(), "checks": chosen, "skip": sorted(settings.skip),
         "price_days": settings.price_days, "full": settings.full,
         "settings": asdict(config) if config is not None else {},
     }  # fmt: skip
-    files = _named(source.files(location), location)
-    loads = [
-        _Load(part, how, files)
-        for part in _parts(files, lake.loads(), how, getattr(source, "apart", False))
-    ]
-    fresh = [one for one in loads if one.load_id not in lake.loads()]
-    rows: dict[str, int] = {}
-    report: dict[str, pl.DataFrame] = {}
-    checks = cleaning.build_checks(chosen, settings.skip)
-    if fresh:
-        with lake.working() as folder:
-            worker = engine() if engine else lake.backend
-            for number, one in enumerate(fresh):
-                within = folder / str(number)
-                within.mkdir()
-                work = _Work(source, lake, Workbench(worker, within), checks, settings, finish)
-                added, report = work.do(one)
-                rows = {table: rows.get(table, 0) + num for table, num in added.items()}
-    else:
-        before = lake.loads()[loads[-1].load_id]
-        rows, report = before["rows"], from_json(before["quality"])
-    seconds = time.perf_counter() - began
-    return LoadResult((fresh or loads)[-1].load_id, not fresh, rows, report, seconds)
-
-
-def code_version() -> str:
-    """Return a hash of the code that reads and cleans, so that a changed rule loads anew."""
-    digest = hashlib.sha256()
-    room = Path(__file__).parent
-    apart = {"samples", "detectors"}
-    files = [file for file in room.rglob("*.py") if not apart & set(file.parts)]
-    for file in [*sorted(files), Path(schema.__file__)]:
-        digest.update(file.read_bytes())
-    return digest.hexdigest()[:16]
-
-
-class _Load:
-    """Some files of an input, and by which rules they are loaded."""
-
-    def __init__(
-        self, files: Sequence[Path], how: Mapping[str, Any], named: Mapping[Path, tuple[str, str]]
-    ) -> None:
-        self.files = list(files)
-        self.name = str(how["source"])
-        self.inputs = dict(named[file] for file in files)
-        self.about = {**how, "inputs": self.inputs}
-        text = json.dumps(self.about, sort_keys=True)
-        self.load_id = hashlib.sha256(text.encode()).hexdigest()[:16]
-
-    def replaced(self, loads: Mapping[str, Mapping[str, Any]]) -> list[str]:
-        """Return the loads that brought the same files, or some of them, by other rules."""
-        return [
-            load_id
-            for load_id, about in loads.items()
-            if about.get("source") == self.name
-            and about.get("inputs")
-            and set(about["inputs"].items()) <= set(self.inputs.items())
-        ]
-
-
-def _parts(
-    named: Mapping[Path, tuple[str, str]],
-    loads: Mapping[str, Mapping[str, Any]],
-    how: Mapping[str, Any],
-    apart: bool,
-) -> list[list[Path]]:
-    """Split files into loads: as they were loaded before, and the others together."""
-    files = list(named)
-    if not apart:
-        return [files]
-    parts: list[list[Path]] = []
-    left = dict.fromkeys(files)
-    by_hash = {pair: file for file, pair in named.items()}
-    for about in loads.values():
-        held = [by_hash.get(pair) for pair in about.get("inputs", {}).items()]
-        mine = about.get("source") == how["source"]
-        if mine and held and all(file in left for file in held):
-            parts.append([file for file in held if file is not None])
-            for file in parts[-1]:
-                del left[file]
-    rest = list(left)
-    return parts + [rest[at : at + FILES_MAX] for at in range(0, len(rest), FILES_MAX)]
 
 
 @dataclass(frozen=True)
@@ -230,7 +170,7 @@ class _Work:
     settings: LoadSettings
     finish: Finish | None
 
-    def do(self, one: _Load) -> tuple[dict[str, int], dict[str, pl.DataFrame]]:
+    def do(self, one: Part) -> tuple[dict[str, int], dict[str, pl.DataFrame]]:
         """Load some files; return the rows added by table, and the tables of the report."""
         loads = self.lake.loads()
         replaced = one.replaced(loads)
@@ -254,7 +194,7 @@ class _Work:
             rows = self.lake.publish(one.load_id, tables, lineage, replaces=replaced, drop=drop)
         return rows, report
 
-    def _clean(self, one: _Load, replaced: Sequence[str]) -> cleaning.Cleaned:
+    def _clean(self, one: Part, replaced: Sequence[str]) -> cleaning.Cleaned:
         bench, reader = self.bench, self.lake.backend
         where = ", ".join(str(file) for file in one.files[:3])
         with _readable(where), stage("read"):
@@ -306,7 +246,7 @@ class _Work:
     source_share_max = 0.02
     """Largest share of rows that cannot be read at all in a strict load."""
 
-    def _judge(self, one: _Load, report: Mapping[str, pl.DataFrame]) -> None:
+    def _judge(self, one: Part, report: Mapping[str, pl.DataFrame]) -> None:
         """Raise BadData where nothing is sound, or too much is not in a strict load."""
         where = ", ".join(str(file) for file in one.files[:3])
         for row in report["rows"].to_dicts():
@@ -326,7 +266,7 @@ class _Work:
                 f"{worst['check']}], or load without --strict."
             )
 
-    def _tables(self, done: cleaning.Cleaned, one: _Load) -> dict[str, Any]:
+    def _tables(self, done: cleaning.Cleaned, one: Part) -> dict[str, Any]:
         """Return what to publish: the kept rows and the quarantine, read by the lake's engine."""
         here = Workbench(self.lake.backend, self.bench.folder)
         tables: dict[str, Any] = {
@@ -380,19 +320,3 @@ def _readable(what: str) -> Iterator[None]:
             f"Reading {what} stopped on its way, and nothing of it was loaded: "
             f"{' '.join(said[:2])[:300]} Correct the file, or export it again as UTF-8."
         ) from error
-
-
-def _named(files: Sequence[Path], location: Path | None) -> dict[Path, tuple[str, str]]:
-    """Return name and sha256 of each file, or raise BadData where one is not there.
-
-    A file of a folder is named by its path within.
-    """
-    named = {}
-    for file in files:
-        if not file.is_file():
-            raise BadData(f"There is no file {file}. Check the path.")
-        within = location is not None and file.is_relative_to(location) and file != location
-        name = file.relative_to(location).as_posix() if within and location else file.name
-        with file.open("rb") as opened:
-            named[file] = (name, hashlib.file_digest(opened, "sha256").hexdigest())
-    return named

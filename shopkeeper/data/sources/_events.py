@@ -62,7 +62,6 @@ def rows(
         and times as `raw_...`. An event with more than `ITEMS_MAX` products is one row with a
         problem.
     """
-    import ibis
 
     there = [name for name in (*HEAD, *EITHER) if name in events.columns]
     wide = _laid_out(events)
@@ -84,6 +83,13 @@ def rows(
             raw_time=_column(wide, "raw_time"),
         )
     )  # fmt: skip
+    return _with_money(said, prefix, currency)
+
+
+def _with_money(said: "ibis.Table", prefix: str, currency: str) -> "ibis.Table":
+    """Read money and pieces, and name the rows that have no id."""
+    import ibis
+
     listed = said._code.isin(sorted(_money.CODES))
     money = listed.ifelse(said._code, currency or ibis.null("string"))
     said = settled(said.mutate(currency=money, item_id=_files.as_id(said["item_id"])))
