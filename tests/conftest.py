@@ -1,14 +1,21 @@
 """What several tests share: one small shop, loaded and trained once a run of tests."""
 
+import os
 import shutil
 import sys
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
 import gift_file
+
+# The same examples in every run; SHOPKEEPER_EXAMPLES=random looks for others.
+hypothesis.settings.register_profile("same", derandomize=True, database=None)
+hypothesis.settings.register_profile("random", database=None)
+hypothesis.settings.load_profile(os.environ.get("SHOPKEEPER_EXAMPLES", "same"))
 
 
 @pytest.fixture(scope="session")

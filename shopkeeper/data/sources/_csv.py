@@ -114,12 +114,17 @@ def open_csv(backend: Any, path: Path, encoding: str = "utf-8") -> "ibis.Table":
     )
     try:
         # All columns, for only a value that is looked at is tested for its encoding.
-        (count,) = backend.raw_sql(f"SELECT count(COLUMNS(*)) FROM {rows.get_name()}").fetchall()
+        (counts,) = backend.raw_sql(
+            f"SELECT count(*), count(COLUMNS(*)) FROM {rows.get_name()}"
+        ).fetchall()
     except Exception as error:
         if "CSV" not in str(error):
             raise
         return _mended(backend, path, head)
-    if not max(count) and not head.rows:
+    if not counts[0] and head.rows:
+        # The engine takes another line for the head than we do.
+        return _mended(backend, path, head)
+    if not max(counts[1:]) and not head.rows:
         raise BadData(f"The file {path} has columns but no rows. Export or download it again.")
     return rows.mutate(line=ibis.row_number() + 1, problem=ibis.null("string"))
 
@@ -151,6 +156,8 @@ def _mended(backend: Any, path: Path, head: Head) -> "ibis.Table":
                 )
     except (EOFError, gzip.BadGzipFile) as error:
         raise _text.broken(path, error) from error
+    if not line:
+        raise BadData(f"The file {path} has columns but no rows. Export or download it again.")
     _text.mostly_sound(path, line, bad, first)
     return backend.read_parquet(copy)
 
