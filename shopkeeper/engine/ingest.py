@@ -72,8 +72,8 @@ def ingest(folder: Path, config: Config, wanted: Wanted | None = None) -> dict[s
         with stage("records"):
             fill_records(folder, config, lake)
         changed = any(not result.unchanged for result in results.values())
-        if changed and config.data.anomalies and lake.counts()["events"]:
-            anomalies.find(folder, config, lake)
+        if config.data.anomalies and lake.counts()["events"]:
+            _find_anomalies(folder, config, lake)
         with stage("report"):
             _report(folder, lake, results)
     counts = lake.counts()
@@ -138,6 +138,14 @@ def refused_of(result: LoadResult) -> list[dict[str, Any]]:
     """Return how many rows were refused by table and reason, most first."""
     rows: list[dict[str, Any]] = result.quality["refused"].to_dicts()
     return rows
+
+
+def _find_anomalies(folder: Path, config: Config, lake: Lake) -> None:
+    """Look at the log unless it was looked at as it is: the run before may have been killed."""
+    mark, loads = folder / "lake" / "looked-at", " ".join(lake.loads())
+    if not mark.is_file() or mark.read_text() != loads:
+        anomalies.find(folder, config, lake)
+        mark.write_text(loads)
 
 
 def _report(folder: Path, lake: Lake, results: Mapping[str, LoadResult]) -> None:

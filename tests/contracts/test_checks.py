@@ -295,6 +295,8 @@ def test_a_session_goes_on_where_the_load_before_stopped(backend):
     first = _clean(backend, whole[:2], check)[1]
     second = _clean(backend, whole[2:], check, known=first.select(whole.columns))[1]
     assert second["session_id"].to_list() == at_once["session_id"][2:].to_list()
+    overlapping = _clean(backend, whole[1:], check, known=first.select(whole.columns))[1]
+    assert overlapping["line"].to_list() == [2, 3]
     far = whole[2:].with_columns(pl.col("time") + timedelta(hours=3))
     apart = _clean(backend, far, check, known=first.select(whole.columns))[1]
     assert apart["session_id"][0] != at_once["session_id"][0]

@@ -52,6 +52,8 @@ class Sessions:
         moments = moments.mutate(_named=ibis.null("string"))
         if self._known is not None:
             moments = moments.union(_around(self._known, lacking, idle_s))
+            # Each moment once: two windows may see equal ones in different orders.
+            moments = moments.group_by("_actor", "_time").agg(_named=moments._named.min())
         order = ibis.window(group_by="_actor", order_by="_time")
         before = moments._time.lag().over(order)
         pause_s = moments._time.epoch_seconds() - before.epoch_seconds()
@@ -60,7 +62,7 @@ class Sessions:
         upto = ibis.cumulative_window(group_by="_actor", order_by="_time")
         begun = begun.mutate(_start=begun._starts.max().over(upto))
         sessions = begun.group_by("_actor", "_start").agg(_named=begun._named.min())
-        number = sessions._start.epoch_seconds().cast("string")
+        number = sessions._start.epoch_seconds().cast("int64").cast("string")
         own = ibis.literal("s").concat(number, "-", sessions._actor)
         sessions = sessions.select("_actor", "_start", _session=sessions._named.coalesce(own))
         named = begun.select("_actor", "_time", "_start").distinct()
