@@ -116,7 +116,7 @@ def clean(
         if not isinstance(check, Refuses | Mends):
             raise BadConfig(f"The check {type(check).__name__} has neither refuse nor mend.")
         if isinstance(check, Remembers):
-            check.remember(known or {})
+            check.remember({name: _whole(rows, name) for name, rows in (known or {}).items()})
     for name, came in raw.items():
         rows = _whole(came, name)
         mine = [check for check in checks if name in check.tables]

@@ -23,6 +23,9 @@ from shopkeeper.data.workbench import Workbench
 from shopkeeper.errors import BadConfig, BadData
 from shopkeeper.tracing import stage
 
+SOURCE_SHARE_MAX = 0.02
+"""Largest share of rows that cannot be read at all in a strict load."""
+
 
 class Lake(Protocol):
     """What a load needs of the lake."""
@@ -115,7 +118,8 @@ def load(
 
     Returns:
         What was added, kept, mended and refused. Files that are missing, empty or broken, or
-        without one sound event, are BadData; a wrong setting of a check is BadConfig.
+        without one sound row, are BadData, raised when the files of other loads are in; a wrong
+        setting of a check is BadConfig.
     """
     began = time.perf_counter()
     settings = settings or LoadSettings()
@@ -123,24 +127,29 @@ def load(
     checks = cleaning.build_checks(how["checks"], settings.skip)
     files = named(source.files(location), location)
     before = lake.loads()
-    loads = [
-        Part(files_of, how, files)
-        for files_of in split(files, before, how, getattr(source, "apart", False))
-    ]
-    fresh = [one for one in loads if one.load_id not in before]
+    apart = getattr(source, "apart", False) and not settings.full
+    loads = [Part(files_of, how, files) for files_of in split(files, before, how, apart)]
+    fresh = [one for one in loads if not one.stands(before)]
     if not fresh:
         last = before[loads[-1].load_id]
         rows, report = last["rows"], from_json(last["quality"])
         return LoadResult(loads[-1].load_id, True, rows, report, time.perf_counter() - began)
-    rows = {}
+    rows, problems = {}, []
     with lake.working() as folder:
         worker = engine() if engine else lake.backend
         for number, one in enumerate(fresh):
             within = folder / str(number)
             within.mkdir()
             work = _Work(source, lake, Workbench(worker, within), checks, settings, finish)
-            added, report = work.do(one)
+            try:
+                added, report = work.do(one)
+            except BadData as error:
+                # Files that are sound need not wait for the one that is not.
+                problems.append(error)
+                continue
             rows = {table: rows.get(table, 0) + num for table, num in added.items()}
+    if problems:
+        raise problems[0]
     return LoadResult(fresh[-1].load_id, False, rows, report, time.perf_counter() - began)
 
 
@@ -177,7 +186,7 @@ class _Work:
         done = self._clean(one, replaced)
         with stage("quality"):
             before = [about for about in loads.values() if about.get("source") == one.name]
-            last = before[-1].get("quality") if before else None
+            last = next((about["quality"] for about in before[::-1] if "quality" in about), None)
             report = quality(done, last, files=list(one.inputs))
             report["thresholds"] = self._thresholds(done, report)
         self._judge(one, report)
@@ -202,15 +211,22 @@ class _Work:
                 name: bench.keep(f"raw_{name}", rows, by=reader)
                 for name, rows in self.source.read(reader, one.files).items()
             }
-        known = {
-            name: bench.open(self.lake.files(name))
-            for name in ("events", "products")
-            if self.lake.files(name)
-        }
-        if replaced and "events" in known:
-            known["events"] = known["events"].filter(~known["events"].load.isin(replaced))
         with stage("clean"):
-            return cleaning.clean(bench, raw, self.checks, known)
+            return cleaning.clean(bench, raw, self.checks, self._known(replaced))
+
+    def _known(self, replaced: Sequence[str]) -> dict[str, ibis.Table]:
+        """Return what was loaded before, less what this load replaces, by table."""
+        known = {}
+        for name in ("events", "products"):
+            files = self.lake.files(name)
+            if not files:
+                continue
+            mine = self.bench.backend is self.lake.backend
+            rows = self.lake.table(name) if mine else self.bench.open(files)
+            if replaced and "load" in rows.columns:
+                rows = rows.filter(~rows.load.isin(replaced).fill_null(False))
+            known[name] = rows
+        return known
 
     def _thresholds(
         self, done: cleaning.Cleaned, report: Mapping[str, pl.DataFrame]
@@ -229,7 +245,7 @@ class _Work:
         rows = [
             {
                 "check": check, "table": table, "rows": num, "share": num / max(came[table], 1),
-                "allowed": allowed.get(check, self.source_share_max),
+                "allowed": allowed.get(check, SOURCE_SHARE_MAX),
             }
             for (check, table), num in counts.items()
         ]  # fmt: skip
@@ -242,9 +258,6 @@ class _Work:
         return found.with_columns(
             pl.when(over).then(pl.lit("alarm")).otherwise(pl.lit("ok")).alias("verdict")
         )
-
-    source_share_max = 0.02
-    """Largest share of rows that cannot be read at all in a strict load."""
 
     def _judge(self, one: Part, report: Mapping[str, pl.DataFrame]) -> None:
         """Raise BadData where nothing is sound, or too much is not in a strict load."""
@@ -296,11 +309,12 @@ class _Work:
             known = self.lake.table("products").select(schema.PRODUCT_ID, schema.CATEGORY)
             products = products.left_join(known, schema.PRODUCT_ID)
             products = products.drop(f"{schema.PRODUCT_ID}_right")
-        rows: pl.DataFrame = self.lake.backend.to_polars(products)
-        missing = rows.filter(pl.col(schema.CATEGORY).is_null())
-        if missing.is_empty() or "title" not in rows.columns:
+        if "title" not in products.columns:
             return products
-        return ibis.memtable(finish(rows))
+        missing = products.filter(products[schema.CATEGORY].isnull()).count()
+        if not self.lake.backend.to_polars(missing):
+            return products
+        return ibis.memtable(finish(self.lake.backend.to_polars(products)))
 
 
 @contextmanager

@@ -37,6 +37,17 @@ class Part:
         text = json.dumps(self.about, sort_keys=True)
         self.load_id = hashlib.sha256(text.encode()).hexdigest()[:16]
 
+    def stands(self, loads: Mapping[str, Mapping[str, Any]]) -> bool:
+        """Return whether these files were loaded, and no other of their names since."""
+        order = list(loads)
+        if self.load_id not in loads:
+            return False
+        return not any(
+            loads[later].get("source") == self.name
+            and set(loads[later].get("inputs", {})) & set(self.inputs)
+            for later in order[order.index(self.load_id) + 1 :]
+        )
+
     def replaced(self, loads: Mapping[str, Mapping[str, Any]]) -> list[str]:
         """Return the loads that brought the same files, or some of them, by other rules."""
         return [

@@ -317,11 +317,13 @@ def _funnel(kept: pl.DataFrame, rows_in: int) -> pl.DataFrame:
 
 def _bins(rows: ibis.Table, columns: Sequence[str]) -> pl.DataFrame:
     """Count values by bins that begin at 1, 2, 5, 10, 20, ...; -1 is what is below 1."""
-    codes = {column: _code(rows[column]) for column in columns if rows[column].type().is_numeric()}
-    if not codes:
+    numbers = [column for column in columns if rows[column].type().is_numeric()]
+    if not numbers:
         return pl.DataFrame(schema={"rows": pl.Int64})
-    keyed = rows.select(**codes)
-    counted: pl.DataFrame = keyed.group_by(*codes).agg(rows=keyed.count()).to_polars()
+    # The same numbers come again and again, and logarithms are slow.
+    same = rows.group_by(*numbers).agg(_same=rows.count())
+    keyed = same.select("_same", **{column: _code(same[column]) for column in numbers})
+    counted: pl.DataFrame = keyed.group_by(*numbers).agg(rows=keyed._same.sum()).to_polars()
     return counted.cast(pl.Int64)
 
 

@@ -5,7 +5,11 @@ transformers. The only file of the room that needs the `train` extra.
 """
 
 import json
+import os
 import shutil
+import subprocess
+import sys
+import tempfile
 import warnings
 from pathlib import Path
 from typing import Any
@@ -13,12 +17,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from shopkeeper import errors
 from shopkeeper.encoders import _weights
 from shopkeeper.encoders._session import Session
-from shopkeeper.errors import Missing
+from shopkeeper.errors import Missing, ShopkeeperError
 
 COSINE_MIN = 0.985
 """int8 is kept if no less than this cosine to the float model on the probes, on average."""
+
+_DRAFT = ".export-"
 
 PROBES = (
     "milk",
@@ -39,6 +46,43 @@ PROBES = (
     "canon eos 80d digital slr camera with 18-55mm lens",
 )
 """Titles, categories and wishes as they occur in shops."""
+
+
+def export_apart(model: str, folder: Path, tokens_max: int) -> None:
+    """Do `export` in a process of its own: torch needs half a gigabyte, and goes with it.
+
+    Args:
+        model: A folder, or a hub's name.
+        folder: Where to write.
+        tokens_max: Where texts are cut.
+
+    Raises:
+        ShopkeeperError: What `export` raised, or why the process ended.
+    """
+    code = "import sys; from shopkeeper.encoders._export import main; main(*sys.argv[1:])"
+    paths = os.pathsep.join(path for path in sys.path if path)
+    done = subprocess.run(
+        [sys.executable, "-c", code, model, str(folder), str(tokens_max)],
+        env=os.environ | {"PYTHONPATH": paths},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    said = [line for line in done.stdout.splitlines() if line.startswith("{")]
+    if said:
+        told = json.loads(said[-1])
+        raise getattr(errors, told["error"])(told["message"])
+    if done.returncode:
+        why = (done.stderr.strip().splitlines() or [f"it ended with {done.returncode}"])[-1]
+        raise ShopkeeperError(f"The text encoder '{model}' could not be exported: {why[:300]}")
+
+
+def main(model: str, folder: str, tokens_max: str) -> None:
+    """Export, and print as JSON what a person has to know where that fails."""
+    try:
+        export(model, Path(folder), int(tokens_max))
+    except ShopkeeperError as error:
+        print(json.dumps({"error": type(error).__name__, "message": str(error)}))
 
 
 def export(model: str, folder: Path, tokens_max: int) -> dict[str, Any]:
@@ -66,17 +110,20 @@ def export(model: str, folder: Path, tokens_max: int) -> dict[str, Any]:
         ) from error
     source = _weights.fetch(model)
     folder.mkdir(parents=True, exist_ok=True)
+    for leftover in folder.glob(f"{_DRAFT}*"):
+        shutil.rmtree(leftover, ignore_errors=True)
+    draft = Path(tempfile.mkdtemp(prefix=_DRAFT, dir=folder))
     shutil.copyfile(source / "tokenizer.json", folder / "tokenizer.json")
-    exact, small = folder / "exact.onnx", folder / "small.onnx"
+    exact, small = draft / "exact.onnx", draft / "small.onnx"
     _trace(source, exact)
     _quantise(exact, small)
     expected = Session(exact, folder / "tokenizer.json", tokens_max).encode(PROBES)
     cosine = mean_cosine(
         Session(small, folder / "tokenizer.json", tokens_max).encode(PROBES), expected
     )
-    kept, left = (small, exact) if cosine >= COSINE_MIN else (exact, small)
+    kept = small if cosine >= COSINE_MIN else exact
     kept.replace(folder / "model.onnx")
-    left.unlink()
+    shutil.rmtree(draft)
     about = {
         "model": model,
         "precision": "int8" if kept == small else "float32",

@@ -77,7 +77,7 @@ class MiniLM:
         if not self._is_exported(folder):
             from shopkeeper.encoders import _export
 
-            _export.export(self.config.model, folder, self.config.tokens_max)
+            _export.export_apart(self.config.model, folder, self.config.tokens_max)
         return self.restore(folder)
 
     def save(self, folder: Path) -> None:

@@ -64,13 +64,16 @@ def ingest(folder: Path, config: Config, wanted: Wanted | None = None) -> dict[s
     wanted = wanted or Wanted()
     with stage("ingest"):
         lake = lake_of(folder, config)
-        results = {
-            name: _load(folder, name, given, config, lake, wanted.strict)
-            for name, given in inputs_of(config, wanted).items()
-        }
-        lake.compact()
-        with stage("records"):
-            fill_records(folder, config, lake)
+        results = {}
+        try:
+            for name, given in inputs_of(config, wanted).items():
+                results[name] = _load(folder, name, given, config, lake, wanted.strict)
+        finally:
+            # What was published before an input failed is the shop's all the same.
+            if lake.loads():
+                lake.compact()
+                with stage("records"):
+                    fill_records(folder, config, lake)
         changed = any(not result.unchanged for result in results.values())
         if config.data.anomalies and lake.counts()["events"]:
             _find_anomalies(folder, config, lake)
@@ -142,7 +145,7 @@ def refused_of(result: LoadResult) -> list[dict[str, Any]]:
 
 def _find_anomalies(folder: Path, config: Config, lake: Lake) -> None:
     """Look at the log unless it was looked at as it is: the run before may have been killed."""
-    mark, loads = folder / "lake" / "looked-at", " ".join(lake.loads())
+    mark, loads = folder / "lake" / "looked-at", " ".join(_states(lake))
     if not mark.is_file() or mark.read_text() != loads:
         anomalies.find(folder, config, lake)
         mark.write_text(loads)
@@ -226,22 +229,27 @@ def fill_records(folder: Path, config: Config, lake: Lake) -> None:
     """
     mark = folder / "lake" / "in-records"
     held = mark.read_text().split() if mark.is_file() else []
-    loads = list(lake.loads())
+    loads = _states(lake)
     with closing(records_of(folder, config)) as records:
         num = records.num_products()
-        if num and held == loads:
+        if num and held == list(loads):
             return
         products = lake.table("products")
         if num and held and set(held) <= set(loads):
-            products = products.filter(products.load.isin([x for x in loads if x not in held]))
+            fresh = [load_id for state, load_id in loads.items() if state not in held]
+            products = products.filter(products.load.isin(fresh))
         if lake.files("products"):
-            # Not by Ibis 12, which asks DuckDB 2 for what it renamed.
-            batches = lake.backend.con.sql(lake.backend.compile(products)).to_arrow_reader(
-                BATCH_ROWS
-            )
+            batches = lake.batches(products, BATCH_ROWS)
             records.upsert(pl.DataFrame(pl.from_arrow(batch)) for batch in batches)
         if records.num_products() > lake.counts()["products"]:
             stay = lake.backend.to_polars(lake.table("products").select(PRODUCT_ID))
             every = records.all().select(PRODUCT_ID)
             records.delete(every.join(stay, on=PRODUCT_ID, how="anti")[PRODUCT_ID])
     mark.write_text(" ".join(loads))
+
+
+def _states(lake: Lake) -> dict[str, str]:
+    """Return the id of each load by a word that is new when it is published again."""
+    return {
+        f"{load_id}@{about.get('version', 0)}": load_id for load_id, about in lake.loads().items()
+    }

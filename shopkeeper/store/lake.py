@@ -7,7 +7,6 @@ names are leftovers and go at the next write. Knows nothing of where rows come f
 
 import hashlib
 import json
-import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -20,12 +19,33 @@ import polars as pl
 
 from shopkeeper import schema
 from shopkeeper.errors import BadData
-from shopkeeper.store._days import DAY_FILES_MAX, as_one, crowded, without_loads
+from shopkeeper.store._days import (
+    DAY_FILES_MAX,
+    as_one,
+    crowded,
+    without_loads,
+    write_days,
+)
 from shopkeeper.store._durable import locked, sync
-from shopkeeper.store._rows import GROWING, LOAD, conform, merged, shape_of, with_known
+from shopkeeper.store._files import described, sound, verify
+from shopkeeper.store._rows import (
+    GROWING,
+    also,
+    conform,
+    fresh_rows,
+    shape_of,
+    staying,
+)
 
 if TYPE_CHECKING:
     import ibis
+    import pyarrow as pa
+
+BATCH_ROWS = 100_000
+"""Rows that the query engine hands over at once."""
+
+CHUNK_ROWS = 3_000_000
+"""Events that are in memory at once, some 200 bytes each, to be written by day."""
 
 
 class Lake:
@@ -72,7 +92,7 @@ class Lake:
         if not entries:
             return ibis.memtable(schema.empty(shape))
         if name not in self._seen or self._seen[name][0] != manifest["version"]:
-            rows = self.backend.read_parquet(self._sound(entries), union_by_name=True)
+            rows = self.backend.read_parquet(sound(self.folder, entries), union_by_name=True)
             self._seen[name] = (manifest["version"], conform(rows, shape))
         return self._seen[name][1]
 
@@ -101,7 +121,7 @@ class Lake:
             rows += entries[first]["rows"]
         chosen = entries[first:]
         for entry in chosen:
-            self._verify(entry)
+            verify(self.folder, entry)
         if not chosen:
             return pl.DataFrame(schema={name: schema.EVENTS[name] for name in columns})
         files = [self.folder / entry["file"] for entry in chosen]
@@ -116,9 +136,15 @@ class Lake:
                 "from a backup, or delete the lake and ingest again."
             ) from error
 
+    def batches(self, rows: "ibis.Table", rows_max: int) -> "pa.RecordBatchReader":
+        """Work out an expression of this lake batch by batch, each of `rows_max` rows at most."""
+        # Not by Ibis 12, which asks DuckDB 2 for what it renamed.
+        self.backend._run_pre_execute_hooks(rows)
+        return self.backend.con.sql(self.backend.compile(rows)).to_arrow_reader(rows_max)
+
     def files(self, name: str) -> list[Path]:
         """Return the Parquet files that hold a table, each as long as it was written."""
-        return self._sound(self._manifest()["tables"].get(name, []))
+        return sound(self.folder, self._manifest()["tables"].get(name, []))
 
     def counts(self) -> dict[str, int]:
         """Return how many rows each table has."""
@@ -146,7 +172,8 @@ class Lake:
             tables: Rows by table name. A column that lacks becomes null in a new row, and stays
                 as it was in a row that is known.
             lineage: JSON-able facts of the load, kept in the manifest.
-            replaces: Earlier loads whose events go, for this load brings them anew.
+            replaces: Earlier loads whose rows go, for this load brings them anew; a row that
+                another load brought or changed as well stays.
             drop: Which rows of a table go before those of the load come; not for events.
 
         Returns:
@@ -155,32 +182,34 @@ class Lake:
         with self._writing() as manifest:
             fresh: list[Path] = []
             if replaces:
-                held = manifest["tables"].get("events", [])
-                stay, fresh = without_loads(self.folder, held, replaces, manifest["version"])
-                manifest["tables"]["events"] = stay + self._entries(fresh)
+                events = manifest["tables"].get("events", [])
+                left, fresh = without_loads(self.folder, events, replaces, manifest["version"])
+                manifest["tables"]["events"] = left + described(self.folder, fresh)
             written: dict[str, list[Path]] = {}
-            for name, rows in tables.items():
+            for name in [*tables, *also(manifest["tables"], tables, replaces)]:
                 known = self._known(name, manifest)
-                if known is not None and name in (drop or {}):
-                    known = known.filter(~(drop or {})[name](known).fill_null(False))
-                written[name] = self._write(name, rows, known, load_id, manifest)
-            entries = {name: self._entries(paths) for name, paths in written.items()}
+                stay = staying(known, (drop or {}).get(name), replaces)
+                rows = tables.get(name, schema.empty(shape_of(name)))
+                written[name] = self._write(name, rows, (known, stay), load_id, manifest)
+            entries = {name: described(self.folder, paths) for name, paths in written.items()}
             for name, added in entries.items():
                 kept = manifest["tables"].get(name, []) if name in GROWING else []
                 manifest["tables"][name] = kept + added
             for gone in replaces:
                 manifest["loads"].pop(gone, None)
             now = datetime.now(UTC).isoformat(timespec="seconds")
-            manifest["loads"][load_id] = {"published": now, **lineage}
+            manifest["loads"][load_id] = {
+                "published": now, "version": manifest["version"], **lineage,
+            }  # fmt: skip
             fresh += [path for paths in written.values() for path in paths]
             self._commit(manifest, fresh)
-        return {name: sum(e["rows"] for e in added) for name, added in entries.items()}
+        return {name: sum(e["rows"] for e in entries[name]) for name in tables}
 
     def replace(self, name: str, rows: pl.DataFrame) -> None:
         """Put `rows` in the place of all rows of a table, in one step."""
         with self._writing() as manifest:
-            written = self._write(name, rows, None, "all", manifest)
-            manifest["tables"][name] = self._entries(written)
+            written = self._write(name, rows, (None, None), "all", manifest)
+            manifest["tables"][name] = described(self.folder, written)
             self._commit(manifest, written)
 
     def compact(self, files_max: int = DAY_FILES_MAX) -> int:
@@ -198,7 +227,7 @@ class Lake:
             ]
             gone = {entry["file"] for held in days.values() for entry in held}
             stay = [entry for entry in entries if entry["file"] not in gone]
-            manifest["tables"]["events"] = stay + self._entries(fresh)
+            manifest["tables"]["events"] = stay + described(self.folder, fresh)
             self._commit(manifest, fresh)
         return len(days)
 
@@ -251,7 +280,7 @@ class Lake:
                         )
                         stay.write_parquet(new)
                         fresh.append(new)
-                        entries.extend(self._entries([new]))
+                        entries.extend(described(self.folder, [new]))
             if old:
                 self._commit(manifest, fresh)
             for path in old:
@@ -263,7 +292,7 @@ class Lake:
         entries = manifest["tables"].get(name, [])
         if not entries:
             return None
-        rows = self.backend.read_parquet(self._sound(entries), union_by_name=True)
+        rows = self.backend.read_parquet(sound(self.folder, entries), union_by_name=True)
         return conform(rows, shape_of(name))
 
     def _files_of(self, user_id: str, entries: list[dict[str, Any]]) -> set[str]:
@@ -271,7 +300,9 @@ class Lake:
         if not entries:
             return set()
         found = (
-            self.backend.read_parquet(self._sound(entries), union_by_name=True, filename="_file")
+            self.backend.read_parquet(
+                sound(self.folder, entries), union_by_name=True, filename="_file"
+            )
             .filter(lambda rows: rows[schema.USER] == user_id)
             .select("_file")
             .distinct()
@@ -314,75 +345,26 @@ class Lake:
         self,
         name: str,
         rows: "ibis.Table | pl.DataFrame",
-        known: "ibis.Table | None",
+        held: "tuple[ibis.Table | None, ibis.Table | None]",
         load_id: str,
         manifest: dict[str, Any],
     ) -> list[Path]:
-        """Write new rows of a table into files of their own and return the files."""
-        import ibis
-
-        if isinstance(rows, pl.DataFrame):
-            rows = ibis.memtable(rows.select(c for c in rows.columns if c in shape_of(name)))
-        rows = rows.mutate(**{LOAD: ibis.literal(load_id)}) if LOAD in shape_of(name) else rows
-        if name not in GROWING and known is not None:
-            rows = with_known(name, rows, known)
-        if name == "events" and known is None:
-            # Empty columns cost a third of the time to write; `table` gives them back.
-            rows = conform(rows, {c: t for c, t in shape_of(name).items() if c in rows.columns})
-        else:
-            rows = conform(rows, shape_of(name))
-        if known is not None:
-            rows = merged(name, rows, known)
+        """Write new rows of a table, beside those held that stay, and return the files."""
+        rows = fresh_rows(name, rows, held, load_id)
         stage = self.folder / ".staging" / name
         stage.mkdir(parents=True)
         if name == "events":
-            by_day = rows.mutate(_day=rows[schema.TIME].date())
-            self.backend.to_parquet(by_day, stage, partition_by="_day")
+            write_days(self.batches(rows, BATCH_ROWS), stage, CHUNK_ROWS, self.threads)
         else:
             self.backend.to_parquet(rows, stage / "rows.parquet")
         moved = []
         for number, path in enumerate(sorted(stage.rglob("*.parquet"))):
-            day = path.parent.name.removeprefix("_day=") if name == "events" else ""
+            day = path.parent.name if name == "events" else ""
             target = self.folder / name / day / f"{load_id}-{manifest['version']}-{number}.parquet"
             target.parent.mkdir(parents=True, exist_ok=True)
             path.replace(target)
             moved.append(target)
         return moved
-
-    def _entries(self, paths: list[Path]) -> list[dict[str, Any]]:
-        """Describe files for the manifest; a file without rows is left out."""
-        import pyarrow.parquet as pq
-
-        entries = [
-            {
-                "file": str(path.relative_to(self.folder)),
-                "rows": pq.read_metadata(path).num_rows,
-                "bytes": path.stat().st_size,
-            }
-            for path in paths
-        ]
-        return [entry for entry in entries if entry["rows"]]
-
-    def _sound(self, entries: list[dict[str, Any]]) -> list[Path]:
-        """Return the files of some entries, or raise BadData where one is not as written."""
-        for entry in entries:
-            self._verify(entry)
-        return [self.folder / entry["file"] for entry in entries]
-
-    def _verify(self, entry: dict[str, Any]) -> None:
-        """Raise BadData unless the file is as long as it was and ends like Parquet."""
-        path = self.folder / entry["file"]
-        try:
-            with path.open("rb") as file:
-                file.seek(-4, os.SEEK_END)
-                sound = file.read() == b"PAR1" and file.tell() == entry["bytes"]
-        except OSError:
-            sound = False
-        if not sound:
-            raise BadData(
-                f"The file {path} is missing or half-written: expected {entry['bytes']} bytes of "
-                "Parquet. Restore it from a backup, or delete the lake and ingest again."
-            )
 
     def _commit(self, manifest: dict[str, Any], fresh: list[Path]) -> None:
         """Make the new files durable, then switch the manifest to them."""

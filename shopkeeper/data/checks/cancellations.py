@@ -1,16 +1,16 @@
 """Which purchase did this refund take back?"""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from shopkeeper import schema
+from shopkeeper.data.checks._memory import Remembering
 
 if TYPE_CHECKING:
     import ibis
 
 
-class Cancellations:
+class Cancellations(Remembering):
     """Gives each refund the transaction it takes back; purchases stay as they happened.
 
     The latest earlier purchase of the same product by the same shopper counts, of at least as many
@@ -27,16 +27,6 @@ class Cancellations:
         def __post_init__(self) -> None:
             if self.days_max < 1:
                 raise ValueError(f"days_max must be at least 1, but is {self.days_max}")
-
-    tables = ("events",)
-
-    def __init__(self, config: Config) -> None:
-        self.config = config
-        self._known: ibis.Table | None = None
-
-    def remember(self, known: "Mapping[str, ibis.Table]") -> None:
-        """Take the events that were loaded before."""
-        self._known = known.get("events")
 
     def mend(self, rows: "ibis.Table") -> "tuple[ibis.Table, dict[str, ibis.BooleanValue]]":
         """Return the rows with matched refunds, and which are matched and which not."""

@@ -1,16 +1,16 @@
 """Events that come long after they happened."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from shopkeeper import schema
+from shopkeeper.data.checks._memory import Remembering
 
 if TYPE_CHECKING:
     import ibis
 
 
-class Late:
+class Late(Remembering):
     """Counts events older than the newest that was loaded before; they take their place in time."""
 
     @dataclass(frozen=True, kw_only=True)
@@ -23,16 +23,6 @@ class Late:
         def __post_init__(self) -> None:
             if self.days < 0:
                 raise ValueError(f"days must be at least 0, but is {self.days}")
-
-    tables = ("events",)
-
-    def __init__(self, config: Config) -> None:
-        self.config = config
-        self._known: ibis.Table | None = None
-
-    def remember(self, known: "Mapping[str, ibis.Table]") -> None:
-        """Take the events that were loaded before."""
-        self._known = known.get("events")
 
     def mend(self, rows: "ibis.Table") -> "tuple[ibis.Table, dict[str, ibis.BooleanValue]]":
         """Return the rows as they are, and which are late."""

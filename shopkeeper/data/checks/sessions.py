@@ -1,16 +1,16 @@
 """Which events were one visit? Those of one shopper with no long pause between."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from shopkeeper import schema
+from shopkeeper.data.checks._memory import Remembering
 
 if TYPE_CHECKING:
     import ibis
 
 
-class Sessions:
+class Sessions(Remembering):
     """Names the session of each event that names none; a new one begins after 30 idle minutes.
 
     Source: the pause that Google Analytics calls a session's timeout. Events are put in the order
@@ -28,16 +28,6 @@ class Sessions:
         def __post_init__(self) -> None:
             if self.idle_minutes < 1:
                 raise ValueError(f"idle_minutes must be at least 1, but is {self.idle_minutes}")
-
-    tables = ("events",)
-
-    def __init__(self, config: Config) -> None:
-        self.config = config
-        self._known: ibis.Table | None = None
-
-    def remember(self, known: "Mapping[str, ibis.Table]") -> None:
-        """Take the events that were loaded before."""
-        self._known = known.get("events")
 
     def mend(self, rows: "ibis.Table") -> "tuple[ibis.Table, dict[str, ibis.BooleanValue]]":
         """Return the rows with sessions, and which events lacked one."""

@@ -1,16 +1,16 @@
 """Products that nobody could find, for they have no name."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from shopkeeper.data.checks._memory import Remembering
 from shopkeeper.schema import PRODUCT_ID
 
 if TYPE_CHECKING:
     import ibis
 
 
-class Titles:
+class Titles(Remembering):
     """Refuses products without a readable title."""
 
     @dataclass(frozen=True, kw_only=True)
@@ -27,15 +27,6 @@ class Titles:
                 raise ValueError(f"letters_min must be at least 1, but is {self.letters_min}")
 
     tables = ("products",)
-
-    def __init__(self, config: Config) -> None:
-        self.config = config
-
-        self._known: ibis.Table | None = None
-
-    def remember(self, known: "Mapping[str, ibis.Table]") -> None:
-        """Take the products that were loaded before."""
-        self._known = known.get("products")
 
     def refuse(self, rows: "ibis.Table") -> "dict[str, ibis.BooleanValue | ibis.Table]":
         """Return which rows to refuse, by reason."""

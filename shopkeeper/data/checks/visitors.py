@@ -1,16 +1,16 @@
 """Who was this visitor? The shopper who signed in on the same device."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from shopkeeper import schema
+from shopkeeper.data.checks._memory import Remembering
 
 if TYPE_CHECKING:
     import ibis
 
 
-class Visitors:
+class Visitors(Remembering):
     """Gives events before the login to the shopper who signed in as that visitor.
 
     A device that several shoppers share says nothing of who used it before the login; its events
@@ -23,16 +23,6 @@ class Visitors:
 
         merge: bool = True
         """Whether visitors become the shoppers they turned out to be."""
-
-    tables = ("events",)
-
-    def __init__(self, config: Config) -> None:
-        self.config = config
-        self._known: ibis.Table | None = None
-
-    def remember(self, known: "Mapping[str, ibis.Table]") -> None:
-        """Take the events that were loaded before."""
-        self._known = known.get("events")
 
     def mend(self, rows: "ibis.Table") -> "tuple[ibis.Table, dict[str, ibis.BooleanValue]]":
         """Return the rows with shoppers in the place of visitors, and which were merged."""

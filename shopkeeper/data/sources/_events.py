@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from shopkeeper import schema
 from shopkeeper.data.sources import _files, _money
-from shopkeeper.data.sources._products import settled
+from shopkeeper.data.sources._files import settled
 
 if TYPE_CHECKING:
     import ibis

@@ -3,6 +3,7 @@
 import difflib
 from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 JSON_FORMS = (".jsonl", ".ndjson", ".json")
 TEXT_FORMS = (".csv", ".tsv", ".txt", *JSON_FORMS)
+_steps = count()
 
 
 def listed(location: Path, suffixes: Sequence[str]) -> list[Path]:
@@ -75,6 +77,20 @@ def open_rows(backend: Any, paths: Sequence[Path], *, encoding: str = "utf-8") -
     """
     tables = [_open(backend, path, encoding) for path in paths]
     return stacked([rows.mutate(line=rows.line.cast("int64")) for rows in tables])
+
+
+def settled(rows: "ibis.Table") -> "ibis.Table":
+    """Return the same rows as a step of their own.
+
+    Ibis would write an expression out anew wherever a later one uses it, a thousand times for a
+    price.
+    """
+    from ibis.expr.operations import SQLStringView
+
+    name = f"step_{next(_steps)}"
+    # As `Table.sql` does, which asks the engine for types by a method that it has no more.
+    step = SQLStringView(rows.alias(name).op(), f"SELECT * FROM {name}", rows.schema())
+    return step.to_expr()
 
 
 def stacked(tables: "Sequence[ibis.Table]") -> "ibis.Table":
@@ -236,15 +252,19 @@ def as_id(value: Any) -> Any:
 
     if value.type().is_integer():
         return value.cast("string")
-    text = value.cast("string").strip()
-    # Patterns as plain as these are faster than functions on text.
-    decimal = text.re_search(r"^\d+\.0+$")
-    text = decimal.ifelse(text.re_replace(r"^(\d+)\.0+$", r"\1"), text)
+    said = value.cast("string")
+    # Nearly all ids are plain; one pattern that says so is faster than what the others need.
+    text = said.strip()
+    text = text.re_replace(r"^(\d+)\.0+$", r"\1")
     if value.type().is_floating():
         whole = value.try_cast("int64")
         text = (whole == value).ifelse(whole.cast("string"), text)
     blank = text.re_search(r"(?i)^(nan|none|null|na)?$")
-    return blank.ifelse(ibis.null("string"), text)
+    text = blank.ifelse(ibis.null("string"), text)
+    unusual = r"(?i)[\s\v]|^(nan|none|null|na)?$|^\d+\.0+$"
+    if value.type().is_string():
+        return said.re_search(unusual).ifelse(text, said)
+    return text
 
 
 def as_minor(total: Any, exponent: int = 2) -> Any:
@@ -256,7 +276,10 @@ def as_minor(total: Any, exponent: int = 2) -> Any:
 
 
 def as_time(value: Any, *, day_first: bool = False) -> Any:
-    """Read a time of no zone as UTC: a timestamp, ISO text, or `12/1/2010 8:26`; else null."""
+    """Read a timestamp, ISO text, or `12/1/2010 8:26`, as UTC unless it says its offset; else null.
+
+    Text is read in the zone of the engine's connection, which the lake sets to UTC.
+    """
     if value.type().is_temporal():
         return value.cast("timestamp(6)").cast("timestamp('UTC', 6)")
     text = value.cast("string").strip()
@@ -279,7 +302,7 @@ def as_time(value: Any, *, day_first: bool = False) -> Any:
         + ":00"
     )
     iso = text.re_search(pattern).ifelse(slashed, text)
-    return iso.try_cast("timestamp(6)").cast("timestamp('UTC', 6)")
+    return iso.try_cast("timestamp('UTC', 6)")
 
 
 def _plain(name: str) -> str:

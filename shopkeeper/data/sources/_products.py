@@ -8,7 +8,7 @@ read is null, and what came stands beside it in a column `raw_...` for the quara
 import json
 from collections.abc import Iterable, Mapping
 from functools import cache, lru_cache
-from itertools import count, islice
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from shopkeeper import schema
@@ -40,7 +40,6 @@ AVAILABILITY = {
 """Our words by the letters that feeds and schema.org write."""
 
 _as_json = json.JSONEncoder(ensure_ascii=False, sort_keys=True).encode
-_steps = count()
 _PLAIN = {name.replace("_", ""): name for name in TEXTS}
 
 
@@ -110,9 +109,9 @@ def understood(rows: "ibis.Table", currency: str) -> "ibis.Table":
 
     default = ibis.literal(currency) if currency else ibis.null("string")
     digits = {f"_{name}": _money.digits(rows[name]) for name in MONEY}
-    rows = settled(rows.mutate(currency=_money.code(rows.price, default), **digits))
+    rows = _files.settled(rows.mutate(currency=_money.code(rows.price, default), **digits))
     own = rows.currency.coalesce(default)
-    rows = settled(
+    rows = _files.settled(
         rows.mutate(
             _availability=_plain(rows.availability),
             _factor=_money.factor(rows.currency),
@@ -163,20 +162,6 @@ def as_object(pairs: "Iterable[tuple[Any, Any]]") -> Any:
         inside = inside.concat(ibis.literal(", ").concat(_quoted(name), ": ", text).fill_null(""))
     whole = ibis.literal("{").concat(inside.substr(2), "}")
     return (inside == "").ifelse(ibis.null("string"), whole)
-
-
-def settled(rows: "ibis.Table") -> "ibis.Table":
-    """Return the same rows as a step of their own.
-
-    Ibis would write an expression out anew wherever a later one uses it, a thousand times for a
-    price.
-    """
-    from ibis.expr.operations import SQLStringView
-
-    name = f"step_{next(_steps)}"
-    # As `Table.sql` does, which asks the engine for types by a method that it has no more.
-    step = SQLStringView(rows.alias(name).op(), f"SELECT * FROM {name}", rows.schema())
-    return step.to_expr()
 
 
 def _quoted(value: Any) -> Any:

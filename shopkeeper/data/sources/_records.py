@@ -8,7 +8,7 @@ Knows nothing of what the fields mean.
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from shopkeeper.data.sources import _files, _text
 from shopkeeper.errors import BadData, ShopkeeperError
@@ -27,23 +27,29 @@ _GAP = re.compile(rb"\n[ \t\r]*\n")
 Shape = Mapping[str, Any]
 
 
-def listed(location: Path | None, source: str, advice: str) -> list[Path]:
-    """List the files of a location.
+class RecordFiles:
+    """A source of nested records, whose files can be loaded one by one as they come."""
 
-    Args:
-        location: What a person gave.
-        source: What the error calls the reader.
-        advice: A sentence that says what to give.
+    apart = True
+    advice: ClassVar[str]
+    """A sentence that says what to give."""
+    check_settings: ClassVar[dict[str, dict[str, Any]]] = {}
+    """What this source asks of the checks: nothing."""
 
-    Returns:
-        At least one file, by name.
+    def __init__(self, config: Any) -> None:
+        self.config = config
 
-    Raises:
-        BadData: There is none.
-    """
-    if location is None:
-        raise BadData(f"The source {source} reads your own files, but none was given. {advice}")
-    return _files.listed(location, FORMS)
+    def files(self, location: Path | None) -> list[Path]:
+        """Return the files that `read` would read; where there is none, that is BadData."""
+        if location is None:
+            _, name = self.address
+            raise BadData(
+                f"The source {name} reads your own files, but none was given. {self.advice}"
+            )
+        return _files.listed(location, FORMS)
+
+    address = ("data.sources", "records")
+    """Shelf and name."""
 
 
 def open_records(

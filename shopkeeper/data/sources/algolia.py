@@ -10,11 +10,11 @@ filters alone are left out, for they name no product. Knows no orders: a purchas
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from shopkeeper import schema
 from shopkeeper.data.sources import _events, _files, _money, _records
-from shopkeeper.data.sources._records import TEXT
+from shopkeeper.data.sources._records import TEXT, RecordFiles
 
 if TYPE_CHECKING:
     import ibis
@@ -36,7 +36,7 @@ SHAPE = {
 NEEDED = {"eventType": ("eventType",)}
 
 
-class Algolia:
+class Algolia(RecordFiles):
     """Reads events as they are sent to Algolia."""
 
     @dataclass(frozen=True, kw_only=True)
@@ -59,18 +59,7 @@ class Algolia:
                     f"'{self.conversion}'"
                 )
 
-    apart = True
-    check_settings: ClassVar[dict[str, dict[str, Any]]] = {}
-    """What this source asks of the checks: nothing."""
-
-    def __init__(self, config: Config) -> None:
-        self.config = config
-
-    def files(self, location: Path | None) -> list[Path]:
-        """Return the files that `read` would read."""
-        return _records.listed(
-            location, "algolia", "Give the file or folder that your Insights events were logged to."
-        )
+    advice = "Give the file or folder that your Insights events were logged to."
 
     def read(self, backend: Any, files: Sequence[Path]) -> "dict[str, ibis.Table]":
         """Return `events` as the files have them.

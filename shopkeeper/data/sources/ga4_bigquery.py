@@ -9,12 +9,12 @@ A custom parameter `request_id` is read. Does not know the revenue and refunds i
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from shopkeeper import schema
 from shopkeeper.data.sources import _events, _ga4, _money, _records
-from shopkeeper.data.sources._products import settled
-from shopkeeper.data.sources._records import TEXT
+from shopkeeper.data.sources._files import settled
+from shopkeeper.data.sources._records import TEXT, RecordFiles
 
 if TYPE_CHECKING:
     import ibis
@@ -36,7 +36,7 @@ PARAMS = (
 )  # fmt: skip
 
 
-class Ga4Bigquery:
+class Ga4Bigquery(RecordFiles):
     """Reads exported tables `events_YYYYMMDD`, nested as they are."""
 
     @dataclass(frozen=True, kw_only=True)
@@ -54,20 +54,7 @@ class Ga4Bigquery:
         def __post_init__(self) -> None:
             _money.known(self.currency)
 
-    apart = True
-    check_settings: ClassVar[dict[str, dict[str, Any]]] = {}
-    """What this source asks of the checks: nothing."""
-
-    def __init__(self, config: Config) -> None:
-        self.config = config
-
-    def files(self, location: Path | None) -> list[Path]:
-        """Return the files that `read` would read."""
-        return _records.listed(
-            location,
-            "ga4_bigquery",
-            "Export the tables events_* from BigQuery as JSON or Parquet and give their folder.",
-        )
+    advice = "Export the tables events_* from BigQuery as JSON or Parquet and give their folder."
 
     def read(self, backend: Any, files: Sequence[Path]) -> "dict[str, ibis.Table]":
         """Return `events`, and `products` where the settings want them, as the files have them.

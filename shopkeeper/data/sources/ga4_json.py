@@ -10,12 +10,12 @@ what it says. Does not know arrays of gtag calls such as `["event", "purchase", 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from shopkeeper import schema
 from shopkeeper.data.sources import _events, _ga4, _money, _records
-from shopkeeper.data.sources._products import settled
-from shopkeeper.data.sources._records import TEXT
+from shopkeeper.data.sources._files import settled
+from shopkeeper.data.sources._records import TEXT, RecordFiles
 
 if TYPE_CHECKING:
     import ibis
@@ -41,7 +41,7 @@ SHAPE = {**EVENT, "events": [EVENT]}
 NEEDED = {"event_name": (*NAMES, "events")}
 
 
-class Ga4Json:
+class Ga4Json(RecordFiles):
     """Reads events of GA4's vocabulary, one a line or one list."""
 
     @dataclass(frozen=True, kw_only=True)
@@ -59,18 +59,7 @@ class Ga4Json:
         def __post_init__(self) -> None:
             _money.known(self.currency)
 
-    apart = True
-    check_settings: ClassVar[dict[str, dict[str, Any]]] = {}
-    """What this source asks of the checks: nothing."""
-
-    def __init__(self, config: Config) -> None:
-        self.config = config
-
-    def files(self, location: Path | None) -> list[Path]:
-        """Return the files that `read` would read."""
-        return _records.listed(
-            location, "ga4_json", "Give the file or folder that your events were logged to."
-        )
+    advice = "Give the file or folder that your events were logged to."
 
     def read(self, backend: Any, files: Sequence[Path]) -> "dict[str, ibis.Table]":
         """Return `events`, and `products` where the settings want them, as the files have them.

@@ -10,10 +10,10 @@ attributes, experiments and panels.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from shopkeeper.data.sources import _events, _files, _money, _records
-from shopkeeper.data.sources._records import TEXT
+from shopkeeper.data.sources._records import TEXT, RecordFiles
 
 if TYPE_CHECKING:
     import ibis
@@ -58,7 +58,7 @@ SHAPE = {
 NEEDED = {"eventType": ("eventType",)}
 
 
-class GoogleRetail:
+class GoogleRetail(RecordFiles):
     """Reads user events as they are imported into Google's catalogue."""
 
     @dataclass(frozen=True, kw_only=True)
@@ -74,18 +74,7 @@ class GoogleRetail:
         def __post_init__(self) -> None:
             _money.known(self.currency)
 
-    apart = True
-    check_settings: ClassVar[dict[str, dict[str, Any]]] = {}
-    """What this source asks of the checks: nothing."""
-
-    def __init__(self, config: Config) -> None:
-        self.config = config
-
-    def files(self, location: Path | None) -> list[Path]:
-        """Return the files that `read` would read."""
-        return _records.listed(
-            location, "google_retail", "Give the file or folder of events that you import there."
-        )
+    advice = "Give the file or folder of events that you import there."
 
     def read(self, backend: Any, files: Sequence[Path]) -> "dict[str, ibis.Table]":
         """Return `events` as the files have them.

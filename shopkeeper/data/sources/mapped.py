@@ -20,6 +20,12 @@ if TYPE_CHECKING:
 
 SUFFIXES = (".parquet", ".csv", ".tsv", ".txt", ".jsonl", ".ndjson", ".json", ".xlsx", ".xls")
 
+NUMBERED = {
+    "events": (schema.EVENT_ID, schema.EVENTS),
+    "reviews": ("review_id", schema.REVIEWS),
+}
+"""Tables whose rows may come without an id: its column, and what else tells rows apart."""
+
 
 class Mapped:
     """Reads one table of the shop from files whose columns have names of their own."""
@@ -98,9 +104,15 @@ class Mapped:
         read = {
             "events": self._events,
             "products": self._products,
-            "reviews": self._reviews,
         }.get(table, self._plain)
-        return {table: read(rows, names)}
+        found = read(rows, names)
+        if table in NUMBERED:
+            word, shape = NUMBERED[table]
+            # Digests take longer than everything else, and most tables have ids.
+            lacks = word not in names or _files.as_id(rows[names[word]]).isnull().any()
+            if lacks is True or backend.to_polars(lacks):
+                found = _numbered(found, word, shape)
+        return {table: found}
 
     def _names(self, rows: "ibis.Table", path: Path) -> dict[str, str]:
         """Return their column for each of our words that is there."""
@@ -212,10 +224,7 @@ class Mapped:
         read = self._plain(rows, names)
         if schema.EVENT_NAME not in read.columns:
             read = read.mutate(event_name=ibis.literal(self.config.event_name))
-        return _numbered(read, schema.EVENT_ID, schema.EVENTS)
-
-    def _reviews(self, rows: "ibis.Table", names: dict[str, str]) -> "ibis.Table":
-        return _numbered(self._plain(rows, names), "review_id", schema.REVIEWS)
+        return read
 
     def _products(self, rows: "ibis.Table", names: dict[str, str]) -> "ibis.Table":
         taken = {"line", "problem", *names.values()}
@@ -272,11 +281,13 @@ def _numbered(rows: "ibis.Table", word: str, shape: Any) -> "ibis.Table":
     """
     import ibis
 
+    lacks = rows[word].isnull() if word in rows.columns else ibis.literal(True)
     said = [rows[name] for name in shape if name in rows.columns and name != word]
-    rows = rows.mutate(_digest=_values.digest(said))
+    rows = rows.mutate(_digest=lacks.ifelse(_values.digest(said), None))
+    alone = rows.filter(rows._digest.notnull())
     # Few rows say the same, and to number all of them is slow.
-    counts = rows.group_by("_digest").agg(_rows=rows.count()).filter(lambda each: each._rows > 1)
-    same = rows.semi_join(counts, "_digest").select("line", "_digest")
+    counts = alone.group_by("_digest").agg(_rows=alone.count()).filter(lambda each: each._rows > 1)
+    same = alone.semi_join(counts, "_digest").select("line", "_digest")
     place = ibis.row_number().over(ibis.window(group_by="_digest", order_by="line"))
     rows = rows.left_join(same.select("line", _again=place), "line").drop("line_right")
     suffix = ibis.literal("-").concat((rows._again + 1).cast("string"))

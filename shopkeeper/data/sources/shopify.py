@@ -116,7 +116,7 @@ class Shopify:
         columns["problem"] = rows.problem
         raw = rows.select("line", **{word: _text(column) for word, column in columns.items()})
         return {
-            "products": self._products(_carried(_products.settled(raw), sorted(more)), sorted(more))
+            "products": self._products(_carried(_files.settled(raw), sorted(more)), sorted(more))
         }
 
     def _products(self, rows: "ibis.Table", more: list[str]) -> "ibis.Table":
@@ -218,7 +218,7 @@ def _carried(raw: "ibis.Table", more: list[str]) -> "ibis.Table":
         more_images=ibis.null("string"),
         num_variants=ibis.literal(1, "int64"),
     )
-    return _products.settled(known.union(lost.select(columns)))
+    return _files.settled(known.union(lost.select(columns)))
 
 
 def _availability(rows: "ibis.Table") -> Any:

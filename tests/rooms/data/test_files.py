@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from shopkeeper.data.sources import _csv, _files, _text
 from shopkeeper.errors import BadConfig, BadData, ShopkeeperError
+from shopkeeper.store.lake import Lake
 
 
 @pytest.fixture
@@ -24,6 +25,15 @@ def _ids(backend, sql):
     rows = backend.table("t")
     found = rows.select("place", id=_files.as_id(rows.id)).to_polars()
     return found.sort("place")["id"].to_list()
+
+
+def test_a_time_is_read_as_utc_unless_it_says_its_offset(tmp_path):
+    backend = Lake(tmp_path / "lake").backend
+    said = ["2010-12-01T08:26:00+01:00", "2010-12-01 08:26", "12/1/2010 8:26", "soon", None]
+    rows = ibis.memtable(pl.DataFrame({"place": range(5), "time": said}))
+    found = backend.to_polars(rows.select("place", time=_files.as_time(rows.time)))
+    times = [time and time.strftime("%m-%d %H:%M") for time in found.sort("place")["time"]]
+    assert times == ["12-01 07:26", "12-01 08:26", "12-01 08:26", None, None]
 
 
 def test_ids_of_numbers_are_written_as_whole_numbers(backend):
@@ -64,7 +74,7 @@ def test_a_bad_row_says_why_at_its_line_and_the_others_are_read(
 ):
     content = HEAD + SOUND * 3000 + bad + SOUND + b'9,"a ""b""\nc",d,e\n' + SOUND * 50
     path = tmp_path / ("t.csv.gz" if packed else "t.csv")
-    rows = _rows(backend, path, gzip.compress(content) if packed else content)
+    rows = _rows(backend, path, gzip.compress(content, mtime=0) if packed else content)
     assert rows["line"].to_list() == list(range(1, 3054))
     assert rows.filter(pl.col("problem").is_not_null()).rows() == [
         (None, None, None, None, 3001, problem)
@@ -122,7 +132,7 @@ def test_json_lines_are_columns_by_name_and_a_broken_line_is_one_bad_row(backend
         ("1.5", None, None), ("2", None, None),
     ]  # fmt: skip
     assert rows["problem"].is_not_null().to_list() == [False, True, True, False, False, False]
-    packed = _rows(backend, tmp_path / "t.ndjson.gz", gzip.compress(lines + b'{"a": 2}\n'))
+    packed = _rows(backend, tmp_path / "t.ndjson.gz", gzip.compress(lines + b'{"a": 2}\n', mtime=0))
     assert packed.equals(rows)
 
 
@@ -142,7 +152,11 @@ def test_a_list_of_json_objects_is_a_table_too(backend, tmp_path):
         ("t.csv", b"a\0,b\n1,2\n", "is not text in utf-8"),
         ("t.csv", b"x" * 3_000_000, "names no columns"),
         ("t.csv", b",".join(b"c%d" % i for i in range(10_000)), "more than 1,000 columns"),
-        ("t.csv.gz", gzip.compress(b"id,b\n" + b"1,2\n" * 9)[:-9], "broken or half-written"),
+        (
+            "t.csv.gz",
+            gzip.compress(b"id,b\n" + b"1,2\n" * 9, mtime=0)[:-9],
+            "broken or half-written",
+        ),
         ("t.csv.gz", b"id,b\n1,2\n", "broken or half-written"),
         ("t.jsonl", b"hello\nworld\n", "holds no JSON objects"),
         ("t.jsonl", b'{"a": 1}\nx\ny\n', "2 of 3 rows"),

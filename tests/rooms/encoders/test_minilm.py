@@ -10,7 +10,7 @@ import pytest
 
 from shopkeeper import registry
 from shopkeeper.encoders import _export, _weights
-from shopkeeper.errors import BadData, Missing, NotFitted
+from shopkeeper.errors import BadData, Missing, NotFitted, ShopkeeperError
 
 TEXTS = ["running shoes", "sneakers", "garden hose"]
 BLOCKED = """
@@ -81,7 +81,7 @@ def test_an_export_is_made_once(folder, monkeypatch):
     def refuse(*_):
         raise AssertionError("exported again")
 
-    monkeypatch.setattr(_export, "export", refuse)
+    monkeypatch.setattr(_export, "export_apart", refuse)
     registry.build("encoders", "minilm").ensure(folder)
     with pytest.raises(AssertionError, match="exported again"):
         registry.build("encoders", "minilm", tokens_max=32).ensure(folder)
@@ -145,3 +145,23 @@ def test_other_weights_than_were_published_are_refused(monkeypatch, tmp_path):
     )
     assert _weights.installed(sound) == package / "model"
     assert _weights.installed(_weights.Package("no_such_package", "model", "")) is None
+
+
+def test_what_keeps_an_export_from_starting_is_said_in_one_line(tmp_path):
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ShopkeeperError) as error:
+        _export.export_apart(str(tmp_path / "empty"), tmp_path / "out", 64)
+    assert "\n" not in str(error.value)
+    assert str(tmp_path / "empty") in str(error.value)
+
+
+def test_an_export_leaves_no_torch_behind(tmp_path):
+    code = (
+        "import sys; from pathlib import Path; from shopkeeper import registry; "
+        "registry.build('encoders', 'minilm').ensure(Path(sys.argv[1])); "
+        "assert 'torch' not in sys.modules"
+    )
+    out = tmp_path / "encoder"
+    done = subprocess.run([sys.executable, "-c", code, str(out)], capture_output=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert not [path for path in out.iterdir() if path.name.startswith(".")]

@@ -70,6 +70,29 @@ def test_a_load_takes_the_place_of_an_earlier_one_also_after_compaction(lake):
     assert lake.counts()["events"] == 0
 
 
+def test_a_log_of_many_chunks_lies_by_day_whole(lake, monkeypatch):
+    monkeypatch.setattr("shopkeeper.store.lake.BATCH_ROWS", 7)
+    monkeypatch.setattr("shopkeeper.store.lake.CHUNK_ROWS", 20)
+    days = [_events(*(f"{day}-{n}" for n in range(9)), day=day) for day in (3, 0, 1, 2, 1_000)]
+    rows = pl.concat(days).unique("event_id", maintain_order=True).sort("event_id")
+    lake.publish("one", {"events": rows}, {})
+    assert _rows(lake, "events", "event_id", "time") == sorted(
+        rows.select("event_id", "time").rows()
+    )
+    folders = {path.parent.name for path in lake.files("events")}
+    assert folders == {"2024-01-01", "2024-01-02", "2024-01-03", "2024-01-04", "2026-09-27"}
+    assert len(lake.files("events")) > 5
+
+
+def test_reviews_that_a_load_brings_no_more_go_with_the_load_it_replaces(lake):
+    reviews = pl.DataFrame({"review_id": ["r1", "r2"], "text": ["good", "bad"]})
+    lake.publish("one", {"reviews": reviews, "events": _events("a")}, {})
+    lake.publish("two", {"reviews": reviews[1:]}, {})
+    lake.publish("three", {"events": _events("b")}, {}, replaces=["one"])
+    assert _rows(lake, "reviews", "review_id") == [("r2",)]
+    assert _rows(lake, "events", "event_id") == [("b",)]
+
+
 def test_replace_puts_other_rows_in_a_table(lake):
     for kind in ("bots", "test_orders"):
         row = {"kind": [kind], "subject": ["user_id"], "id": ["ann"], "score": [1.0]}
