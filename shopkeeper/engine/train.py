@@ -16,13 +16,13 @@ from shopkeeper import registry
 from shopkeeper.config import Config
 from shopkeeper.contracts import Encoder
 from shopkeeper.encoders import VectorCache
-from shopkeeper.engine import anomalies
+from shopkeeper.engine import anomalies, understanding
 from shopkeeper.engine.compact import copy_log
 from shopkeeper.engine.evaluate import measure, split_of
 from shopkeeper.engine.fusion import Fusion
 from shopkeeper.engine.known import known_of, lake_of
 from shopkeeper.engine.learn import Known, Learner, learn
-from shopkeeper.engine.live import SALES, save_fusion
+from shopkeeper.engine.live import SALES, UNDERSTANDING, save_fusion
 from shopkeeper.engine.report import FUSION, write_report
 from shopkeeper.operations.bundles import Bundles
 from shopkeeper.schema import EVENT_NAME, ITEM, TIME, VECTOR
@@ -67,6 +67,8 @@ def train(folder: Path, config: Config) -> dict[str, Any]:
         last: datetime = known.events[TIME].max()  # type: ignore[assignment]
         with stage("final"):
             fusion = _finish(known, learner, fusion, last)
+        with stage("understanding"):
+            reading = understanding.learn(folder, config, known.products, encoder)
         bundles = Bundles(folder / "bundles")
         about = {
             "last_event": last.isoformat(),
@@ -84,6 +86,7 @@ def train(folder: Path, config: Config) -> dict[str, Any]:
         }
         with stage("publish"), bundles.writing(about) as new:
             _write(new, config, known, learner, fusion, encoder, vectors)
+            reading.save(new / UNDERSTANDING)
         shutil.rmtree(checkpoints, ignore_errors=True)
     return {"version": bundles.current(), "report": report, "metrics": about["metrics"]}
 
@@ -101,13 +104,7 @@ def encode(
     Returns:
         The encoder, ready, and one vector per product.
     """
-    name = config.search.encoder
-    settings = config.part("encoders", name)
-    if "threads" in registry.find("encoders", name).Config.__dataclass_fields__:
-        settings = {"threads": config.store.threads} | settings
-    encoder = registry.build("encoders", name, **settings)
-    with stage("export"):
-        encoder.ensure(folder / "cache" / f"encoder-{name}")
+    encoder = understanding.encoder_of(folder, config)
     with stage("vectors", f"{products.height:,} products"):
         cache = VectorCache(folder / "cache" / "vectors")
         return encoder, cache.encode(encoder, product_text(products).to_list())

@@ -1,22 +1,40 @@
 """`/v1/search` and `/v1/suggest`: products and completions by words."""
 
 import secrets
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query
+from pydantic import Field
 from starlette.responses import JSONResponse
 
-from shopkeeper.serving.filters import cut, parse
+from shopkeeper.serving.filters import FILTER_CHARS_MAX, FILTERS_MAX, cut, parse
 from shopkeeper.serving.house import PROBLEMS, House
 from shopkeeper.serving.types import PERSON_CHARS_MAX, AnswerOut, SuggestOut, answered
 from shopkeeper.serving.visits import Who
 
 Price = Annotated[float | None, Query(ge=0, le=1e9, allow_inf_nan=False, examples=[2.5])]
+Ignored = Annotated[
+    list[Annotated[str, Field(max_length=FILTER_CHARS_MAX)]] | None,
+    Query(max_length=FILTERS_MAX, description="Keys of chips that are taken back."),
+]
 Person = Annotated[str | None, Query(min_length=1, max_length=PERSON_CHARS_MAX)]
 
 
 async def _who(user_id: Person = None, visitor_id: Person = None) -> Who:
     return {"user_id": user_id, "visitor_id": visitor_id}
+
+
+async def _reading(
+    understand: Annotated[
+        bool, Query(description="Whether errors are mended, and prices and attributes read.")
+    ] = True,
+    ignore: Ignored = None,
+) -> dict[str, Any]:
+    return {"understand": understand, "ignore": ignore or ()}
+
+
+async def _bounds(price_min: Price = None, price_max: Price = None) -> dict[str, Any]:
+    return {"price_min": price_min, "price_max": price_max}
 
 
 def router(house: House) -> APIRouter:
@@ -27,11 +45,11 @@ def router(house: House) -> APIRouter:
     async def search(
         q: Annotated[str, Query(description="What was typed.", examples=["tea light"])],
         who: Annotated[Who, Depends(_who)],
+        reading: Annotated[dict[str, Any], Depends(_reading)],
+        bounds: Annotated[dict[str, Any], Depends(_bounds)],
         k: Annotated[int, Query(ge=1, le=house.size_max)] = 24,
         offset: Annotated[int, Query(ge=0, le=100 * house.size_max)] = 0,
         filters: Annotated[list[str] | None, Query(alias="filter", examples=["brand:Acme"])] = None,
-        price_min: Price = None,
-        price_max: Price = None,
         sort: Annotated[str, Query(max_length=40, examples=["price_asc"])] = "relevance",
     ) -> JSONResponse:
         """Find products by words and meaning."""
@@ -42,9 +60,9 @@ def router(house: House) -> APIRouter:
             k=k,
             offset=offset,
             filters=parse(filters or []),
-            price_min=price_min,
-            price_max=price_max,
             sort=sort,
+            **bounds,
+            **reading,
             **who,
         )
         house.metrics.answered("search", len(answer.results))
