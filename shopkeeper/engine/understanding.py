@@ -57,7 +57,7 @@ def learn(folder: Path, config: Config, products: pl.DataFrame, encoder: Any) ->
         products,
         queries,
         pairs=synonyms.read(folder / FILE),
-        sound=_vocabulary(folder / "cache" / f"encoder-{config.search.encoder}"),
+        sound=vocabulary(folder / "cache" / f"encoder-{config.search.encoder}"),
     )
 
 
@@ -157,7 +157,7 @@ def _frequent(folder: Path, config: Config) -> list[str]:
     return words[:MINED_WORDS_MAX]
 
 
-def _vocabulary(folder: Path) -> list[str]:
+def vocabulary(folder: Path) -> list[str]:
     """Return the whole words that the encoder's tokenizer knows: words of the language."""
     file = folder / "tokenizer.json"
     if not file.is_file():
