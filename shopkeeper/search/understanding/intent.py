@@ -24,7 +24,7 @@ from shopkeeper.search.understanding.understood import OUT_OF_SCOPE
 
 Floats = NDArray[np.float32]
 FOLDS = 5
-EPOCHS, STEPS_MIN, BATCH = 6, 400, 128
+EPOCHS, STEPS_MIN, BATCH = 6, 150, 128
 RATE = 0.05
 SMOOTHING = 0.1
 """The share of each target that all labels have in common; keeps chances from running away."""
