@@ -36,7 +36,7 @@ REFRESH_S = 2.0
 """How often a running shop looks whether a new bundle was published."""
 WORDS_MAX = 300
 """Characters of a query that count."""
-NO_EVENTS = "Nobody has bought or looked at anything yet; recommendations come with events."
+NO_EVENTS = "Recommendations come once `shopkeeper train` has events to learn from."
 
 
 class Shop:

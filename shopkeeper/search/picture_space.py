@@ -36,9 +36,9 @@ class PictureSpace:
     class Config:
         """Settings, chosen on validation photos of clothes."""
 
-        shrinkage: float = 0.3
+        shrinkage: float = 2.0
         """How far the spread within classes is drawn towards an even one, above 0."""
-        detail: float = 0.2
+        detail: float = 0.1
         """The share of the untuned picture in a likeness, from 0 to 1."""
         ridge: float = 0.1
         """What keeps the regression from texts small, above 0."""
