@@ -108,6 +108,22 @@ def test_what_is_no_picture_is_refused_in_one_line(content, said):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP", "GIF", "BMP", "AVIF"])
+def test_a_picture_with_wrong_bytes_is_opened_or_refused_and_nothing_else(form):
+    sound = written(Image.effect_noise((60, 40), 80).convert("RGB"), form)
+    random = np.random.default_rng(0)
+    outcomes = set()
+    for _ in range(150):
+        wrong = bytearray(sound)
+        for place in random.integers(0, min(len(sound), 300), 3):
+            wrong[place] = int(random.integers(256))
+        try:
+            outcomes.add(open_picture(bytes(wrong)).mode)
+        except BadData:
+            outcomes.add("refused")
+    assert "refused" in outcomes <= {"refused", "RGB"}
+
+
 def test_a_bomb_is_refused_before_it_is_unpacked():
     tracemalloc.start()
     with pytest.raises(BadData, match="pixels"):

@@ -16,6 +16,7 @@ from shopkeeper import Shop, config
 from shopkeeper.cli.main import app
 from shopkeeper.engine import pictures as learning
 from shopkeeper.engine import settings
+from shopkeeper.engine.catalogue import shown
 from shopkeeper.errors import BadRequest, NotFound, ShopkeeperError
 from shopkeeper.serving.app import create_app
 
@@ -109,6 +110,14 @@ def test_a_broken_photo_stays_a_product_but_is_not_found_by_picture(shop):
     assert len(every.results) == len(KINDS) * EACH
     assert "ball/9999" not in {result.id for result in every.results}
     assert shop.product("ball/9999")["title"] == "ball"
+
+
+def test_nobody_is_told_where_the_files_of_the_shop_lie(shop, folder):
+    for told in (shop.product("ball/0003"), shop.search("ball").results[0].product):
+        assert "image_link" not in told
+        assert str(folder.parent) not in str(told)
+    with_links = shown({"price_minor": None, "currency": None, "image_link": "/img/a.jpg"})
+    assert with_links["image_link"] == "/img/a.jpg"
 
 
 def test_what_is_no_picture_is_a_bad_request(shop):
