@@ -65,7 +65,9 @@ class Photos:
         for place, path in enumerate(files):
             if not path.is_file():
                 raise BadData(f"There is no file {path}. Check the path.")
-            whole = path.resolve()
+            if not path.name.lower().endswith(FORMS):
+                raise BadData(f"The file {path} is no photo. Give files of {', '.join(FORMS)}.")
+            whole = path.absolute()
             kind = _plain(whole.parent.name)
             yield {
                 "line": place * LINES_PER_FILE + 1,

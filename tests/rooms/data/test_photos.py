@@ -68,7 +68,9 @@ def test_what_is_no_folder_of_photos_is_refused(tmp_path):
     with pytest.raises(BadData, match="no file that ends in"):
         source.files(tmp_path / "empty")
     with pytest.raises(BadData, match="no file"):
-        source.read(ibis.duckdb.connect(threads=1), [tmp_path / "gone.jpg"]
-                    )["products"].to_polars()  # fmt: skip
+        source.read(ibis.duckdb.connect(threads=1), [tmp_path / "gone.jpg"])
+    (tmp_path / "notes.txt").write_text("not a photo")
+    with pytest.raises(BadData, match="is no photo"):
+        read(tmp_path / "notes.txt")
     with pytest.raises(BadConfig, match="availability"):
         registry.build("data.sources", "photos", availability="perhaps")
