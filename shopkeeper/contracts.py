@@ -20,6 +20,7 @@ from shopkeeper.arrays import Asked, Floats, Ids, Picks, Rows
 
 if TYPE_CHECKING:
     import ibis
+    from PIL.Image import Image
 
 T = TypeVar("T")
 
@@ -62,6 +63,13 @@ class Encoder(Protocol):
 
     def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Return one vector of length 1 per text, [N, D]."""
+
+
+class ImageEncoder(Protocol):
+    """Turns pictures into vectors. One file in `encoders/images` for each method."""
+
+    def encode(self, pictures: "Sequence[Image]") -> NDArray[np.float32]:
+        """Return one vector of length 1 per picture, [N, D]; pictures are RGB, of any size."""
 
 
 class Index(Protocol):

@@ -6,8 +6,10 @@ from typing import Annotated, Any
 import typer
 
 from shopkeeper.cli._show import AsJson, ShopFolder, emit, table
+from shopkeeper.encoders.images import BYTES_MAX
 from shopkeeper.engine.answers import Answer
 from shopkeeper.engine.shop import Shop
+from shopkeeper.errors import BadRequest, NotFound
 
 
 def register(app: typer.Typer) -> None:
@@ -17,17 +19,39 @@ def register(app: typer.Typer) -> None:
 
 
 def search(
-    query: Annotated[str, typer.Argument(help="What a shopper would type.")],
+    query: Annotated[str | None, typer.Argument(help="What a shopper would type.")] = None,
     k: Annotated[int, typer.Option("-k", help="How many products.")] = 10,
+    picture: Annotated[
+        Path | None, typer.Option(help="A picture, to find products that look like it.")
+    ] = None,
+    in_pictures: Annotated[
+        bool, typer.Option("--in-pictures", help="Look for the words in the products' pictures.")
+    ] = False,
     shop: ShopFolder = Path(),
     json: AsJson = False,
 ) -> None:
-    """Find products by words and meaning.
+    """Find products by words and meaning, or by a picture.
 
     Example: shopkeeper search "tea light holder" -k 5 --shop myshop
     """
+    if (query is None) == (picture is None):
+        raise BadRequest("query", "Give either words or --picture FILE.")
     with Shop.open(shop) as opened:
-        _show(f"Found for '{query}'", opened.search(query, k=k), json)
+        if picture is not None:
+            answer = opened.search_by_picture(_content(picture), k=k)
+        elif in_pictures:
+            answer = opened.search_pictures(query or "", k=k)
+        else:
+            answer = opened.search(query or "", k=k)
+        _show(f"Found for '{query if picture is None else picture}'", answer, json)
+
+
+def _content(picture: Path) -> bytes:
+    """Return the bytes of a file, at most one more than is opened."""
+    if not picture.is_file():
+        raise NotFound(f"There is no file '{picture}'. Check the path.")
+    with picture.open("rb") as stream:
+        return stream.read(BYTES_MAX + 1)
 
 
 def recommend(

@@ -172,12 +172,15 @@ class TrainSection:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SearchSection:
-    """How words find products."""
+    """How words and pictures find products."""
 
     index: str = "hybrid"
     """A name from `shopkeeper list search.indexes`."""
     encoder: str = "minilm"
     """A name from `shopkeeper list encoders`; `hashing` needs no training extra."""
+    pictures: str = "efficientnet_lite"
+    """A name from `shopkeeper list encoders.images`, for products whose image_link is a file; empty
+    to leave pictures alone."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -5,10 +5,7 @@ transformers. The only file of the room that needs the `train` extra.
 """
 
 import json
-import os
 import shutil
-import subprocess
-import sys
 import tempfile
 import warnings
 from pathlib import Path
@@ -17,10 +14,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shopkeeper import errors
 from shopkeeper.encoders import _weights
+from shopkeeper.encoders._apart import run_apart
 from shopkeeper.encoders._session import Session
-from shopkeeper.errors import Missing, ShopkeeperError
+from shopkeeper.errors import Missing
 
 COSINE_MIN = 0.985
 """int8 is kept if no less than this cosine to the float model on the probes, on average."""
@@ -59,30 +56,13 @@ def export_apart(model: str, folder: Path, tokens_max: int) -> None:
     Raises:
         ShopkeeperError: What `export` raised, or why the process ended.
     """
-    code = "import sys; from shopkeeper.encoders._export import main; main(*sys.argv[1:])"
-    paths = os.pathsep.join(path for path in sys.path if path)
-    done = subprocess.run(
-        [sys.executable, "-c", code, model, str(folder), str(tokens_max)],
-        env=os.environ | {"PYTHONPATH": paths},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    said = [line for line in done.stdout.splitlines() if line.startswith("{")]
-    if said:
-        told = json.loads(said[-1])
-        raise getattr(errors, told["error"])(told["message"])
-    if done.returncode:
-        why = (done.stderr.strip().splitlines() or [f"it ended with {done.returncode}"])[-1]
-        raise ShopkeeperError(f"The text encoder '{model}' could not be exported: {why[:300]}")
+    what = f"The text encoder '{model}' could not be exported"
+    run_apart(__name__, model, str(folder), str(tokens_max), what=what)
 
 
 def main(model: str, folder: str, tokens_max: str) -> None:
-    """Export, and print as JSON what a person has to know where that fails."""
-    try:
-        export(model, Path(folder), int(tokens_max))
-    except ShopkeeperError as error:
-        print(json.dumps({"error": type(error).__name__, "message": str(error)}))
+    """Export; the words of a command line are all text."""
+    export(model, Path(folder), int(tokens_max))
 
 
 def export(model: str, folder: Path, tokens_max: int) -> dict[str, Any]:

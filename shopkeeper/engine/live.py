@@ -28,7 +28,8 @@ from shopkeeper.engine.compact import fold_log, past_events, unfolded
 from shopkeeper.engine.fusion import Fusion
 from shopkeeper.engine.known import lake_of, records_of
 from shopkeeper.engine.page import compose
-from shopkeeper.errors import BadData, ShopkeeperError
+from shopkeeper.engine.pictures import Pictures
+from shopkeeper.errors import BadData, NotFitted, ShopkeeperError
 from shopkeeper.operations.bundles import Bundles
 from shopkeeper.schema import CATEGORY, ITEM
 from shopkeeper.search.catalogue import ProductSearch, SearchPage
@@ -52,12 +53,15 @@ class Models:
     version: str
     clock: Clock
     recommenders: Mapping[str, Recommender]
-    fusion: Fusion
+    fusion: Fusion | None
+    """None for a shop that had no events to learn from."""
     encoder: Encoder
     search: ProductSearch
     suggest: Suggest
     sales: Mapping[str, float]
     """Baskets by product, in the newest period."""
+    pictures: Pictures | None
+    """None for a shop whose products had no pictures at hand."""
 
     @classmethod
     def restore(cls, config: Config, bundles: Bundles) -> "Models":
@@ -65,11 +69,11 @@ class Models:
         folder = bundles.open(version := bundles.current())
         about = bundles.manifest(version)
         recommenders = {
-            path.name: registry.load(path) for path in sorted((folder / "recommenders").iterdir())
+            path.name: registry.load(path) for path in sorted(folder.glob("recommenders/*"))
         }
         sold = pl.read_parquet(folder / SALES)
-        fusion = _fusion(folder, recommenders)
-        if fusion.names() != about.get("ranker_features"):
+        fusion = _fusion(folder, recommenders) if (folder / FUSION).is_dir() else None
+        if fusion is not None and fusion.names() != about.get("ranker_features"):
             raise BadData(
                 f"The models of bundle {version} were learned by another version of Shopkeeper. "
                 "Run `shopkeeper train` to learn them anew."
@@ -83,6 +87,7 @@ class Models:
             search=ProductSearch(registry.load(folder / "search" / "index")),
             suggest=Suggest().restore(folder / "search"),
             sales=dict(zip(sold[ITEM].to_list(), sold["baskets"].to_list(), strict=True)),
+            pictures=Pictures.restore(folder),
         )
 
 
@@ -176,6 +181,13 @@ class Live:
         """The trained recommenders by name."""
         return self.models.recommenders
 
+    @property
+    def fusion(self) -> Fusion:
+        """Candidates and ranker; NotFitted in a shop that had no events to learn from."""
+        if self.models.fusion is None:
+            raise NotFitted("This shop learned from products alone. Load events and train again.")
+        return self.models.fusion
+
     def asked(
         self,
         steps: Steps,
@@ -192,7 +204,7 @@ class Live:
         Returns:
             One request at the shop's time.
         """
-        ids = self.models.fusion.ids
+        ids = self.fusion.ids
         if fresh := self.state.names(len(self._rows)):
             self._rows = np.concatenate([self._rows, ids.rows(fresh)])
         item_H = self._rows[steps.item]
@@ -220,7 +232,7 @@ class Live:
             asked,
             placement,
             self.models.recommenders,
-            self.models.fusion,
+            self.fusion,
             [self.policies[name] for name in placement.policies],
             self.catalogue,
             k,

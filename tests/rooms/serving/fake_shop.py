@@ -128,6 +128,15 @@ class FakeShop:
         page = found[offset : offset + k]
         return self._answer(page, "Matches your words", "lexical", len(found), notes, facets)
 
+    def search_by_picture(self, picture, *, k=24):
+        self._check(k)
+        if not picture.startswith(b"\x89PNG"):
+            raise BadRequest("picture", "This is no picture that can be read.")
+        return self._answer(list(self.things)[:k], "Looks like your picture", "picture")
+
+    def search_pictures(self, words, *, k=24):
+        return self.search(words, k=k)
+
     def suggest(self, prefix, *, k=8):
         self._check(k)
         titles = [thing["title"] for thing in self.things.values()]
