@@ -14,6 +14,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from shopkeeper.contracts import TextKind
+
 KEY_BYTES = 16
 
 
@@ -28,7 +30,7 @@ class Fingerprinted(Protocol):
     def fingerprint(self) -> str:
         """A short text that changes whenever vectors would."""
 
-    def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
+    def encode(self, texts: Sequence[str], kind: TextKind = "passage") -> NDArray[np.float32]:
         """Return one vector of length 1 per text, [N, D]."""
 
 
@@ -41,25 +43,28 @@ class VectorCache:
         self.num_encoded = 0
         """How many texts had to be encoded so far."""
 
-    def encode(self, encoder: Fingerprinted, texts: Sequence[str]) -> NDArray[np.float32]:
+    def encode(
+        self, encoder: Fingerprinted, texts: Sequence[str], kind: TextKind = "passage"
+    ) -> NDArray[np.float32]:
         """Return one vector of length 1 per text, [N, D]; equal texts are encoded once.
 
         Args:
             encoder: Who encodes the texts that are not known yet.
             texts: Any texts.
+            kind: What the texts are; a query and a passage of equal words are kept apart.
 
         Returns:
             Vectors rounded to half precision, the same whether they were known or not.
         """
         folder = self._folder / encoder.fingerprint
         known = _read(folder, encoder.width)
-        keys = [_key(text) for text in texts]
+        keys = [_key(text, kind) for text in texts]
         wanted = {key: text for key, text in zip(keys, texts, strict=True) if key not in known}
         # Long runs are sorted by length, so that the batches of the encoder are hardly padded.
         missing = sorted(wanted, key=lambda key: (len(wanted[key]), key))
         for at in range(0, len(missing), self._texts_per_file):
             chunk = missing[at : at + self._texts_per_file]
-            vectors = encoder.encode([wanted[key] for key in chunk]).astype(np.float16)
+            vectors = encoder.encode([wanted[key] for key in chunk], kind).astype(np.float16)
             _write(folder, chunk, vectors)
             self.num_encoded += len(chunk)
             known.update(zip(chunk, vectors, strict=True))
@@ -71,8 +76,9 @@ class VectorCache:
         return units
 
 
-def _key(text: str) -> bytes:
-    return hashlib.blake2b(text.encode("utf-8", "replace"), digest_size=KEY_BYTES).digest()
+def _key(text: str, kind: TextKind) -> bytes:
+    plain = text.encode("utf-8", "replace")
+    return hashlib.blake2b(plain, digest_size=KEY_BYTES, person=kind.encode()).digest()
 
 
 def _read(folder: Path, width: int) -> dict[bytes, NDArray[np.float16]]:

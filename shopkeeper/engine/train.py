@@ -16,7 +16,7 @@ from shopkeeper import registry
 from shopkeeper.config import Config
 from shopkeeper.contracts import Encoder
 from shopkeeper.encoders import VectorCache
-from shopkeeper.engine import anomalies
+from shopkeeper.engine import anomalies, encoding
 from shopkeeper.engine.compact import copy_log
 from shopkeeper.engine.evaluate import measure, split_of
 from shopkeeper.engine.fusion import Fusion
@@ -95,19 +95,14 @@ def encode(
 
     Args:
         folder: The shop's folder, whose `cache` keeps the exported encoder and known vectors.
-        config: Names the encoder.
+        config: Names the encoder, or the languages that choose it.
         products: The catalogue.
 
     Returns:
         The encoder, ready, and one vector per product.
     """
-    name = config.search.encoder
-    settings = config.part("encoders", name)
-    if "threads" in registry.find("encoders", name).Config.__dataclass_fields__:
-        settings = {"threads": config.store.threads} | settings
-    encoder = registry.build("encoders", name, **settings)
     with stage("export"):
-        encoder.ensure(folder / "cache" / f"encoder-{name}")
+        encoder = encoding.ready(folder, config, [products], threads=config.store.threads)
     with stage("vectors", f"{products.height:,} products"):
         cache = VectorCache(folder / "cache" / "vectors")
         return encoder, cache.encode(encoder, product_text(products).to_list())

@@ -88,15 +88,15 @@ def test_an_export_is_made_once(folder, monkeypatch):
 
 
 def test_floats_are_kept_where_int8_would_change_the_meaning(monkeypatch, tmp_path):
-    exact = np.eye(3, dtype=np.float32)
-    turned = {"exact.onnx": exact, "small.onnx": exact[[1, 2, 0]]}
+    exact = np.eye(len(_export.PROBES), dtype=np.float32)
+    turned = {"exact.onnx": exact, "small.onnx": np.roll(exact, 1, axis=0)}
 
     def fake(model, *_):
         return SimpleNamespace(encode=lambda _: turned[model.name])
 
     (tmp_path / "source").mkdir()
-    (tmp_path / "source" / "config.json").write_text("{}")
-    (tmp_path / "source" / "tokenizer.json").write_text("{}")
+    for name in ("config.json", "tokenizer.json", "model.safetensors"):
+        (tmp_path / "source" / name).write_text("{}")
     monkeypatch.setattr(_export, "Session", fake)
     monkeypatch.setattr(_export, "_trace", lambda _, file: file.write_bytes(b"exact"))
     monkeypatch.setattr(_export, "_quantise", lambda _, file: file.write_bytes(b"small"))
@@ -120,7 +120,7 @@ def test_a_folder_without_or_with_broken_files_is_refused(folder, tmp_path):
         registry.build("encoders", "minilm").restore(tmp_path)
 
 
-def test_a_model_that_nobody_has_is_named_in_the_error(monkeypatch):
+def test_a_model_that_nobody_has_is_named_in_the_error(monkeypatch, tmp_path):
     hub = pytest.importorskip("huggingface_hub")
 
     def offline(*_, **__):
@@ -128,7 +128,7 @@ def test_a_model_that_nobody_has_is_named_in_the_error(monkeypatch):
 
     monkeypatch.setattr(hub, "snapshot_download", offline)
     with pytest.raises(Missing, match=r"'acme/none'.*local folder"):
-        _weights.fetch("acme/none")
+        _weights.fetch("acme/none", tmp_path)
 
 
 def test_other_weights_than_were_published_are_refused(monkeypatch, tmp_path):
