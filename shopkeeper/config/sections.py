@@ -185,6 +185,8 @@ class SearchSection:
     encoder: str = ""
     """A name from `shopkeeper list encoders`, whatever the languages; empty chooses by [shop]
     languages: `minilm` for English, `e5` for others. `hashing` needs no training extra."""
+    speech: str = "whisper"
+    """Who hears a search by voice; a name from `shopkeeper list encoders.speech`."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

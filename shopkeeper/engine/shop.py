@@ -23,6 +23,7 @@ from shopkeeper.engine import settings
 from shopkeeper.engine.answers import Answer, Receipt, Result
 from shopkeeper.engine.catalogue import product_row, shown
 from shopkeeper.engine.live import Live
+from shopkeeper.engine.voice import ByVoice
 from shopkeeper.errors import BadRequest, NotFitted, NotFound, ShopkeeperError, unknown
 from shopkeeper.explain.sentences import reasons
 from shopkeeper.features import PURCHASE
@@ -38,7 +39,7 @@ WORDS_MAX = 300
 """Characters of a query that count."""
 
 
-class Shop:
+class Shop(ByVoice):
     """A shop's folder, opened. Models are loaded at the first question."""
 
     def __init__(self, folder: Path) -> None:
