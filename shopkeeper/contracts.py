@@ -66,7 +66,8 @@ class Encoder(Protocol):
     def encode(self, texts: Sequence[str], kind: TextKind = "passage") -> NDArray[np.float32]:
         """Return one vector of length 1 per text, [N, D].
 
-        `kind` matters to models that read queries and products each in a way of their own.
+        `kind` matters to models that read queries and products each in a way of their own. An
+        encoder may say by `near` from which cosine on a query and a product are alike.
         """
 
 

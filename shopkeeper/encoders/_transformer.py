@@ -56,6 +56,8 @@ class Transformer:
 
     PREFIXES: ClassVar[Mapping[str, str]] = {}
     """What stands before a text, by kind, where the model's folder does not say it."""
+    near: ClassVar[float | None] = None
+    """From which cosine on a query and a product are alike; None leaves it to the index."""
 
     def __init__(self, config: Settings) -> None:
         self.config = config
@@ -71,8 +73,8 @@ class Transformer:
         session = self._ready()
         prefix = self._about.get("prefixes", {}).get(kind, "")
         vectors = session.encode([prefix + text for text in texts] if prefix else texts)
-        centre = self._about.get("centre", {}).get(kind)
-        return vectors if centre is None else centred(vectors, np.asarray(centre, np.float32))
+        shared = self._about.get("shared", {}).get(kind)
+        return vectors if shared is None else neutral(vectors, np.asarray(shared, np.float32))
 
     @property
     def width(self) -> int:
@@ -83,7 +85,7 @@ class Transformer:
     def fingerprint(self) -> str:
         """A short text that changes whenever vectors would."""
         self._ready()
-        read = {name: self._about.get(name) for name in ("sha256", "prefixes", "centre")}
+        read = {name: self._about.get(name) for name in ("sha256", "prefixes", "shared")}
         digest = hashlib.sha256(json.dumps(read, sort_keys=True).encode()).hexdigest()
         return f"{digest[:16]}-{self.config.tokens_max}"
 
@@ -142,20 +144,23 @@ class Transformer:
         return "pooling" in about and (about["model"], about["tokens_max"]) == wanted
 
 
-def centred(vectors: NDArray[np.float32], centre: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return `vectors` less the direction they all share, of length 1 again.
+def neutral(vectors: NDArray[np.float32], shared: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return `vectors` less what says nothing of their meaning, of length 1 again.
 
-    Source: Mu and Viswanath, All-but-the-Top, ICLR 2018; here only the mean is taken off.
+    Source: Mu and Viswanath, All-but-the-Top, ICLR 2018, for the mean; Libovický, Rosa and Fraser,
+    On the Language Neutrality of Pre-trained Multilingual Representations, 2020, for languages,
+    here the one direction from English to Chinese.
 
     Args:
         vectors: Vectors of length 1, [N, D].
-        centre: The mean vector, [D].
+        shared: The mean vector, and the direction of length 1 in which languages differ, [2, D].
 
     Returns:
         Vectors of length 1, [N, D].
     """
+    centre, direction = shared
     moved = vectors - centre
-    units: NDArray[np.float32] = moved / np.maximum(
-        np.linalg.norm(moved, axis=1, keepdims=True), 1e-12
-    )
+    moved -= np.outer(moved @ direction, direction)
+    norms = np.linalg.norm(moved, axis=1, keepdims=True)
+    units: NDArray[np.float32] = moved / np.maximum(norms, 1e-12)
     return units

@@ -2,8 +2,8 @@
 
 Source: Wang et al., Multilingual E5 Text Embeddings, 2024. Queries and products carry the prefixes
 that E5 learned with, unless the model's folder says others. Its vectors all point nearly one way,
-so their common direction is taken off (see `_transformer.centred`): what is unlike is then near 0,
-as with other encoders. Half as fast as MiniLM, and behind it on English wishes.
+and those of one language nearer still, so both are taken off (see `_transformer.neutral`): what is
+unlike is then near 0, as with other encoders, whatever the languages. Slower than MiniLM.
 """
 
 from collections.abc import Mapping
@@ -17,6 +17,7 @@ class E5(_transformer.Transformer):
     """Encodes texts of many languages by a small transformer."""
 
     PREFIXES: ClassVar[Mapping[str, str]] = {"query": "query: ", "passage": "passage: "}
+    near: ClassVar[float | None] = 0.25
 
     @dataclass(frozen=True, kw_only=True)
     class Config:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from shopkeeper import registry
 from shopkeeper.config import Config
-from shopkeeper.contracts import Encoder
+from shopkeeper.contracts import Encoder, Index
 from shopkeeper.encoders import VectorCache
 from shopkeeper.engine import anomalies, encoding
 from shopkeeper.engine.compact import copy_log
@@ -142,11 +142,7 @@ def _write(
         registry.save(part, folder / "recommenders" / name)
     save_fusion(fusion, folder)
     registry.save(encoder, folder / "encoder")
-    index = registry.build(
-        "search.indexes",
-        config.search.index,
-        **config.part("search.indexes", config.search.index),
-    )
+    index = _index(config, encoder)
     with stage("index"):
         registry.save(index.build(known.products, vectors), folder / "search" / "index")
     sales = _sales(known, config.train.period_days * 3)
@@ -155,6 +151,16 @@ def _write(
         {ITEM: list(sales), "baskets": list(sales.values())},
         schema={ITEM: pl.String, "baskets": pl.Float64},
     ).write_parquet(folder / SALES)
+
+
+def _index(config: Config, encoder: Encoder) -> Index:
+    """Make the index; unless shop.toml says it, the encoder says from where on texts are alike."""
+    name, settings = config.search.index, config.part("search.indexes", config.search.index)
+    if "cosine_min" in registry.find("search.indexes", name).Config.__dataclass_fields__:
+        near = getattr(encoder, "near", None)
+        settings = ({} if near is None else {"cosine_min": near}) | settings
+    index: Index = registry.build("search.indexes", name, **settings)
+    return index
 
 
 def _sales(known: Known, days: int) -> Counter[str]:

@@ -87,22 +87,33 @@ def test_an_export_is_made_once(folder, monkeypatch):
         registry.build("encoders", "minilm", tokens_max=32).ensure(folder)
 
 
-def test_floats_are_kept_where_int8_would_change_the_meaning(monkeypatch, tmp_path):
-    exact = np.eye(len(_export.PROBES), dtype=np.float32)
-    turned = {"exact.onnx": exact, "small.onnx": np.roll(exact, 1, axis=0)}
+@pytest.mark.parametrize(
+    ("sound", "precision", "kept"),
+    [
+        (("", "spared"), "int8", b"small "),
+        (("spared",), "mixed", b"small spared"),
+        ((), "float32", b"exact"),
+    ],
+)
+def test_int8_is_kept_as_far_as_it_means_the_same(monkeypatch, tmp_path, sound, precision, kept):
+    exact = np.eye(len(_export.ENGLISH + _export.CHINESE), dtype=np.float32)
 
     def fake(model, *_):
-        return SimpleNamespace(encode=lambda _: turned[model.name])
+        same = model.name == "exact.onnx" or model.read_text().removeprefix("small ") in sound
+        return SimpleNamespace(encode=lambda _: exact if same else np.roll(exact, 1, axis=0))
 
     (tmp_path / "source").mkdir()
     for name in ("config.json", "tokenizer.json", "model.safetensors"):
         (tmp_path / "source" / name).write_text("{}")
+    monkeypatch.setattr(_export, "FEED_FORWARD", "spared")
     monkeypatch.setattr(_export, "Session", fake)
     monkeypatch.setattr(_export, "_trace", lambda _, file: file.write_bytes(b"exact"))
-    monkeypatch.setattr(_export, "_quantise", lambda _, file: file.write_bytes(b"small"))
+    monkeypatch.setattr(
+        _export, "_quantise", lambda _, file, spared: file.write_text(f"small {spared}")
+    )
     about = _export.export(str(tmp_path / "source"), tmp_path / "out", 64)
-    assert about["precision"] == "float32"
-    assert (tmp_path / "out" / "model.onnx").read_bytes() == b"exact"
+    assert about["precision"] == precision
+    assert (tmp_path / "out" / "model.onnx").read_bytes() == kept
 
 
 def test_encoding_before_there_is_a_model_says_what_to_do():

@@ -7,7 +7,7 @@ import pytest
 
 from shopkeeper import registry
 from shopkeeper.config import Config, SearchSection, ShopSection
-from shopkeeper.engine import encoding
+from shopkeeper.engine import encoding, train
 from shopkeeper.errors import BadConfig, Missing
 
 ENGLISH = pl.DataFrame({"title": ["red bag for kids", "cake stand", None] * 5})
@@ -73,3 +73,15 @@ def test_languages_are_codes():
         ShopSection(languages=("english",))
     with pytest.raises(BadConfig, match="encoder"):
         registry.build("encoders", "minilmm")
+
+
+def test_the_encoder_says_from_where_on_texts_are_alike_unless_the_shop_does():
+    class Near:
+        near = 0.25
+
+    told = replace(config(), parts={"search.indexes.hybrid": {"cosine_min": 0.5}})
+    assert train._index(config(), Near()).config.cosine_min == 0.25
+    assert train._index(told, Near()).config.cosine_min == 0.5
+    assert train._index(config(), object()).config.cosine_min == 0.35
+    words = replace(config(), search=SearchSection(index="lexical"))
+    assert train._index(words, Near()).config == registry.build("search.indexes", "lexical").config
