@@ -21,6 +21,7 @@ SHELVES = (
     "data.detectors",
     "encoders",
     "encoders.images",
+    "encoders.speech",
     "search.indexes",
     "recommenders",
     "features",
@@ -34,7 +35,7 @@ def names(shelf: str) -> list[str]:
     """List the parts of `shelf`, ours and those of installed plugins, unimported."""
     folder = Path(__file__).parent.joinpath(*shelf.split("."))
     found = (file.name for file in pkgutil.iter_modules([str(folder)]))
-    ours = [name for name in found if not name.startswith("_") and f"{shelf}.{name}" not in SHELVES]
+    ours = [n for n in found if not n.startswith("_") and f"{shelf}.{n}" not in SHELVES]
     return sorted(ours + [e.name for e in _plugins(shelf)])
 
 

@@ -11,6 +11,9 @@ from shopkeeper.engine.answers import Answer
 from shopkeeper.engine.shop import Shop
 from shopkeeper.errors import BadRequest, NotFound
 
+RECORDING_BYTES_MAX = 64_000_000
+"""So much of a file is read; speech encoders take less."""
+
 
 def register(app: typer.Typer) -> None:
     """Add the commands of this file."""
@@ -19,7 +22,7 @@ def register(app: typer.Typer) -> None:
 
 
 def search(
-    query: Annotated[str | None, typer.Argument(help="What a shopper would type.")] = None,
+    query: Annotated[str, typer.Argument(help="What a shopper would type.")] = "",
     k: Annotated[int, typer.Option("-k", help="How many products.")] = 10,
     picture: Annotated[
         Path | None, typer.Option(help="A picture, to find products that look like it.")
@@ -27,23 +30,30 @@ def search(
     in_pictures: Annotated[
         bool, typer.Option("--in-pictures", help="Look for the words in the products' pictures.")
     ] = False,
+    voice: Annotated[
+        Path | None, typer.Option(help="A recording to search by instead of words.")
+    ] = None,
     shop: ShopFolder = Path(),
     json: AsJson = False,
 ) -> None:
-    """Find products by words and meaning, or by a picture.
+    """Find products by words and meaning, typed or said, or by a picture.
 
     Example: shopkeeper search "tea light holder" -k 5 --shop myshop
     """
-    if (query is None) == (picture is None):
-        raise BadRequest("query", "Give either words or --picture FILE.")
+    if bool(query.strip()) + bool(picture) + bool(voice) != 1:
+        raise BadRequest(
+            "query", "Type what to search for, or name a file with --picture or --voice."
+        )
     with Shop.open(shop) as opened:
         if picture is not None:
-            answer = opened.search_by_picture(_content(picture), k=k)
-        elif in_pictures:
-            answer = opened.search_pictures(query or "", k=k)
+            found = opened.search_by_picture(_content(picture), k=k)
+            _show(f"Found for '{picture}'", found, json)
+        elif voice is not None:
+            found = opened.search_by_voice(_recording(voice), k=k)
+            _show(f"Heard '{found.heard.text if found.heard else ''}'", found, json)
         else:
-            answer = opened.search(query or "", k=k)
-        _show(f"Found for '{query if picture is None else picture}'", answer, json)
+            ask = opened.search_pictures if in_pictures else opened.search
+            _show(f"Found for '{query}'", ask(query, k=k), json)
 
 
 def _content(picture: Path) -> bytes:
@@ -73,6 +83,14 @@ def recommend(
     with Shop.open(shop) as opened:
         answer = opened.recommend(placement, k=k, user_id=user, items=item)
         _show(f"{placement} for {user or 'a new visitor'}", answer, json)
+
+
+def _recording(file: Path) -> bytes:
+    """Read a recording, and no more of it than tells that it is too large."""
+    if not file.is_file():
+        raise BadRequest("voice", f"There is no recording '{file}'. Name a wav, webm or ogg file.")
+    with file.open("rb") as stream:
+        return stream.read(RECORDING_BYTES_MAX)
 
 
 def _show(title: str, answer: Answer, json: bool) -> None:

@@ -14,6 +14,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from shopkeeper.contracts import TextKind
+
 KEY_BYTES = 16
 
 
@@ -32,7 +34,7 @@ class Fingerprinted(Protocol):
 class TextEncoder(Fingerprinted, Protocol):
     """An encoder of texts that says when its vectors would change."""
 
-    def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
+    def encode(self, texts: Sequence[str], kind: TextKind = "passage") -> NDArray[np.float32]:
         """Return one vector of length 1 per text, [N, D]."""
 
 
@@ -45,24 +47,27 @@ class VectorCache:
         self.num_encoded = 0
         """How many texts or pictures had to be encoded so far."""
 
-    def encode(self, encoder: TextEncoder, texts: Sequence[str]) -> NDArray[np.float32]:
+    def encode(
+        self, encoder: TextEncoder, texts: Sequence[str], kind: TextKind = "passage"
+    ) -> NDArray[np.float32]:
         """Return one vector of length 1 per text, [N, D]; equal texts are encoded once.
 
         Args:
             encoder: Who encodes the texts that are not known yet.
             texts: Any texts.
+            kind: What the texts are; a query and a passage of equal words are kept apart.
 
         Returns:
             Vectors rounded to half precision, the same whether they were known or not.
         """
-        keys = [key_of(text.encode("utf-8", "replace")) for text in texts]
+        keys = [key_of(text.encode("utf-8", "replace"), kind) for text in texts]
         # Long runs are sorted by length, so that the batches of the encoder are hardly padded.
         order = sorted(range(len(texts)), key=lambda row: (len(texts[row]), keys[row]))
         vectors = np.zeros((len(texts), encoder.width), dtype=np.float32)
         vectors[order] = self.fill(
             encoder,
             [keys[row] for row in order],
-            lambda rows: encoder.encode([texts[order[row]] for row in rows]),
+            lambda rows: encoder.encode([texts[order[row]] for row in rows], kind),
         )
         return vectors
 
@@ -103,9 +108,9 @@ class VectorCache:
         return units
 
 
-def key_of(content: bytes) -> bytes:
-    """Return what `content` is known by."""
-    return hashlib.blake2b(content, digest_size=KEY_BYTES).digest()
+def key_of(content: bytes, kind: str = "") -> bytes:
+    """Return what `content` is known by, as one kind of thing."""
+    return hashlib.blake2b(content, digest_size=KEY_BYTES, person=kind.encode()).digest()
 
 
 def _read(folder: Path, width: int) -> dict[bytes, NDArray[np.float16]]:

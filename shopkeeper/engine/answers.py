@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+from shopkeeper.contracts import Heard
+
 
 @dataclass(frozen=True)
 class Result:
@@ -34,6 +36,8 @@ class Answer:
     """What the caller should know, such as `No results for ...; showing similar words.`"""
     facets: dict[str, list[tuple[str, int]]] = field(default_factory=dict)
     """For searches: values and counts by attribute, most frequent first."""
+    heard: Heard | None = None
+    """For searches by voice: what was said."""
 
 
 @dataclass(frozen=True)

@@ -176,7 +176,7 @@ class _Work:
         return index.build(self.products, vectors)
 
     def _asked(self, encoder: Any, judged: Judged) -> Any:
-        return self.cache.encode(encoder, list(judged.queries.values()))
+        return self.cache.encode(encoder, list(judged.queries.values()), "query")
 
     def _row(self, name: str, lists: dict[str, list[str]]) -> dict[str, Any]:
         found = quality(self.report, lists)

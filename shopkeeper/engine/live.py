@@ -255,7 +255,7 @@ class Live:
         }
         vector: NDArray[np.float32] | None = None
         if query.strip():
-            vector = models.encoder.encode([query])[0]
+            vector = models.encoder.encode([query], "query")[0]
         chosen = {name: list(values) for name, values in (filters or {}).items()}
         return models.search.search(
             query,

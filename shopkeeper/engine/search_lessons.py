@@ -85,15 +85,19 @@ def tune_encoder(
     if not hasattr(encoder.config, "model"):
         name = encoder.address[1]
         raise BadConfig(f"The encoder '{name}' learns nothing. Name one with a model, as minilm.")
-    texts = dict(zip(judged.products[PRODUCT_ID], product_text(judged.products), strict=True))
-    pairs = pairs_of(judged, texts)
-    source = _weights.fetch(encoder.config.model)
+    before = {kind: encoder.prefixes.get(kind, "") for kind in ("query", "passage")}
+    lines = product_text(judged.products)
+    texts = dict(zip(judged.products[PRODUCT_ID], before["passage"] + lines, strict=True))
+    pairs = [(before["query"] + query, text) for query, text in pairs_of(judged, texts)]
+    folder.mkdir(parents=True, exist_ok=True)
+    source = _weights.fetch(encoder.config.model, folder)
     checkpoints, target = folder / "checkpoints", folder / "model"
     checkpoints.mkdir(parents=True, exist_ok=True)
     with stage("tune", f"{len(pairs):,} pairs"):
         tune(
             source, target, pairs, tuning,
-            hard=_hard(lexical, texts), measure=_measure(held, texts, tuning.seed),
+            hard=_hard(lexical, texts, before["query"]),
+            measure=_measure(held, texts, tuning.seed, before["query"]),
             checkpoints=checkpoints,
         )  # fmt: skip
     shutil.rmtree(checkpoints)
@@ -129,17 +133,17 @@ def dense_quality(encoder: Any, judged: Judged, cache: VectorCache) -> pl.DataFr
     """Return how well the queries are answered by the encoder alone."""
     vectors = cache.encode(encoder, product_text(judged.products).to_list())
     index = registry.build("search.indexes", "dense").build(judged.products, vectors)
-    asked = cache.encode(encoder, list(judged.queries.values()))
+    asked = cache.encode(encoder, list(judged.queries.values()), "query")
     return quality(judged, shown(index, judged, asked))
 
 
-def _hard(lexical: Any, texts: dict[str, str]) -> Callable[..., list[list[str]]]:
+def _hard(lexical: Any, texts: dict[str, str], ask: str) -> Callable[..., list[list[str]]]:
     """Return what finds products with the words of a query, the nearest in meaning first."""
 
     def find(questions: Sequence[str], encode: Callable[..., Any]) -> list[list[str]]:
         found = []
         for question in questions:
-            hits = lexical.search(question, None, NEAR)["item_id"].to_list()
+            hits = lexical.search(question.removeprefix(ask), None, NEAR)["item_id"].to_list()
             found.append(list(dict.fromkeys(texts[hit] for hit in hits if texts.get(hit))))
         distinct = list(dict.fromkeys(text for near in found for text in near))
         vector_of = dict(zip(distinct, encode(distinct), strict=True))
@@ -152,7 +156,7 @@ def _hard(lexical: Any, texts: dict[str, str]) -> Callable[..., list[list[str]]]
     return find
 
 
-def _measure(held: Judged, texts: dict[str, str], seed: int) -> Callable[..., float]:
+def _measure(held: Judged, texts: dict[str, str], seed: int, ask: str) -> Callable[..., float]:
     """Return what measures an encoder on some held-back queries among some products."""
     draw = np.random.default_rng(seed)
     ids = draw.permutation(list(held.queries))[:MEASURED].tolist()
@@ -163,7 +167,7 @@ def _measure(held: Judged, texts: dict[str, str], seed: int) -> Callable[..., fl
 
     def measure(encode: Callable[..., Any]) -> float:
         products = encode([texts[name] for name in names])
-        asked = encode(list(few.queries.values()))
+        asked = encode([ask + query for query in few.queries.values()])
         order = np.argsort(-(asked @ products.T), axis=1, kind="stable")[:, :100]
         lists = [[names[at] for at in row] for row in order]
         found = quality(few, dict(zip(few.queries, lists, strict=True)))

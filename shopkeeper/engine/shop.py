@@ -23,6 +23,7 @@ from shopkeeper.engine.answering import answered
 from shopkeeper.engine.answers import Answer, Receipt
 from shopkeeper.engine.catalogue import product_row, shown
 from shopkeeper.engine.live import Live
+from shopkeeper.engine.voice import ByVoice
 from shopkeeper.errors import BadRequest, NotFitted, NotFound, ShopkeeperError, unknown
 from shopkeeper.explain.sentences import reasons
 from shopkeeper.features import PURCHASE
@@ -39,7 +40,7 @@ WORDS_MAX = 300
 NO_EVENTS = "Recommendations come once `shopkeeper train` has events to learn from."
 
 
-class Shop:
+class Shop(ByVoice):
     """A shop's folder, opened. Models are loaded at the first question."""
 
     def __init__(self, folder: Path) -> None:

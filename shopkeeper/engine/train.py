@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from shopkeeper import registry
 from shopkeeper.config import Config
-from shopkeeper.contracts import Encoder
+from shopkeeper.contracts import Encoder, Index
 from shopkeeper.encoders import VectorCache
-from shopkeeper.engine import anomalies
+from shopkeeper.engine import anomalies, encoding
 from shopkeeper.engine.compact import copy_log
 from shopkeeper.engine.evaluate import measure, split_of
 from shopkeeper.engine.fusion import Fusion
@@ -91,19 +91,14 @@ def encode(
 
     Args:
         folder: The shop's folder, whose `cache` keeps the exported encoder and known vectors.
-        config: Names the encoder.
+        config: Names the encoder, or the languages that choose it.
         products: The catalogue.
 
     Returns:
         The encoder, ready, and one vector per product.
     """
-    name = config.search.encoder
-    settings = config.part("encoders", name)
-    if "threads" in registry.find("encoders", name).Config.__dataclass_fields__:
-        settings = {"threads": config.store.threads} | settings
-    encoder = registry.build("encoders", name, **settings)
     with stage("export"):
-        encoder.ensure(folder / "cache" / f"encoder-{name}")
+        encoder = encoding.ready(folder, config, [products], threads=config.store.threads)
     with stage("vectors", f"{products.height:,} products"):
         cache = VectorCache(folder / "cache" / "vectors")
         return encoder, cache.encode(encoder, product_text(products).to_list())
@@ -185,11 +180,7 @@ def _write_search(folder: Path, config: Config, found: Findable, sales: Counter[
     registry.save(found.encoder, folder / "encoder")
     if found.pictures is not None:
         found.pictures.save(folder)
-    index = registry.build(
-        "search.indexes",
-        config.search.index,
-        **config.part("search.indexes", config.search.index),
-    )
+    index = _index(config, found.encoder)
     with stage("index"):
         registry.save(index.build(found.products, found.vectors), folder / "search" / "index")
     Suggest().build(found.products, sales).save(folder / "search")
@@ -197,6 +188,16 @@ def _write_search(folder: Path, config: Config, found: Findable, sales: Counter[
         {ITEM: list(sales), "baskets": list(sales.values())},
         schema={ITEM: pl.String, "baskets": pl.Float64},
     ).write_parquet(folder / SALES)
+
+
+def _index(config: Config, encoder: Encoder) -> Index:
+    """Make the index; unless shop.toml says it, the encoder says from where on texts are alike."""
+    name, settings = config.search.index, config.part("search.indexes", config.search.index)
+    if "cosine_min" in registry.find("search.indexes", name).Config.__dataclass_fields__:
+        near = getattr(encoder, "near", None)
+        settings = ({} if near is None else {"cosine_min": near}) | settings
+    index: Index = registry.build("search.indexes", name, **settings)
+    return index
 
 
 def _sales(known: Known, days: int) -> Counter[str]:

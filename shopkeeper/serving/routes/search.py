@@ -1,14 +1,14 @@
-"""`/v1/search` and `/v1/suggest`: products and completions by words."""
+"""`/v1/search` and `/v1/suggest`: products and completions by words, typed or said."""
 
 import secrets
-from typing import Annotated
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Depends, File, Query, UploadFile
 from starlette.responses import JSONResponse
 
 from shopkeeper.serving.filters import cut, parse
 from shopkeeper.serving.house import PROBLEMS, House
-from shopkeeper.serving.types import PERSON_CHARS_MAX, AnswerOut, SuggestOut, answered
+from shopkeeper.serving.types import PERSON_CHARS_MAX, AnswerOut, SuggestOut, VoiceOut, answered
 from shopkeeper.serving.visits import Who
 
 Price = Annotated[float | None, Query(ge=0, le=1e9, allow_inf_nan=False, examples=[2.5])]
@@ -23,32 +23,48 @@ def router(house: House) -> APIRouter:
     """Return the routes."""
     routes = APIRouter(prefix="/v1", tags=["search"], responses=PROBLEMS)
 
-    @routes.get("/search", response_model=AnswerOut)
-    async def search(
-        q: Annotated[str, Query(description="What was typed.", examples=["tea light"])],
-        who: Annotated[Who, Depends(_who)],
+    async def page(
         k: Annotated[int, Query(ge=1, le=house.size_max)] = 24,
         offset: Annotated[int, Query(ge=0, le=100 * house.size_max)] = 0,
         filters: Annotated[list[str] | None, Query(alias="filter", examples=["brand:Acme"])] = None,
         price_min: Price = None,
         price_max: Price = None,
         sort: Annotated[str, Query(max_length=40, examples=["price_asc"])] = "relevance",
+    ) -> dict[str, Any]:
+        return {
+            "k": k,
+            "offset": offset,
+            "filters": parse(filters or []),
+            "price_min": price_min,
+            "price_max": price_max,
+            "sort": sort,
+        }
+
+    Page = Annotated[dict[str, Any], Depends(page)]  # noqa: N806
+
+    @routes.get("/search", response_model=AnswerOut)
+    async def search(
+        q: Annotated[str, Query(description="What was typed.", examples=["tea light"])],
+        who: Annotated[Who, Depends(_who)],
+        wanted: Page,
     ) -> JSONResponse:
         """Find products by words and meaning."""
         query, notes = cut(q)
-        answer = await house.calls.answer(
-            house.shop.search,
-            query,
-            k=k,
-            offset=offset,
-            filters=parse(filters or []),
-            price_min=price_min,
-            price_max=price_max,
-            sort=sort,
-            **who,
-        )
+        answer = await house.calls.answer(house.shop.search, query, **wanted, **who)
         house.metrics.answered("search", len(answer.results))
         return answered(answer, notes)
+
+    @routes.post("/search/voice", response_model=VoiceOut)
+    async def search_by_voice(
+        audio: Annotated[UploadFile, File(description="A wav, webm, ogg, mp3, flac or m4a file.")],
+        who: Annotated[Who, Depends(_who)],
+        wanted: Page,
+    ) -> JSONResponse:
+        """Find products by what is said in a recording."""
+        said = await audio.read()
+        answer = await house.calls.hear(house.shop.search_by_voice, said, **wanted, **who)
+        house.metrics.answered("search_by_voice", len(answer.results))
+        return answered(answer)
 
     @routes.get("/suggest", response_model=SuggestOut)
     async def suggest(

@@ -2,10 +2,11 @@
 
 import secrets
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+from shopkeeper.contracts import Heard
 from shopkeeper.engine.answers import Answer, Receipt, Result
 from shopkeeper.errors import BadRequest, NotFitted, NotFound
 from shopkeeper.streaming.events import normalise
@@ -136,6 +137,12 @@ class FakeShop:
 
     def search_pictures(self, words, *, k=24):
         return self.search(words, k=k)
+
+    def search_by_voice(self, audio, **page):
+        if not audio.startswith(b"said "):
+            raise BadRequest("audio", "This is no recording that can be read.")
+        heard = Heard(audio[5:].decode(), "en", 1.5)
+        return replace(self.search(heard.text, **page), heard=heard)
 
     def suggest(self, prefix, *, k=8):
         self._check(k)
