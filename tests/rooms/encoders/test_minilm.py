@@ -15,6 +15,7 @@ from shopkeeper.errors import BadData, Missing, NotFitted, ShopkeeperError
 TEXTS = ["running shoes", "sneakers", "garden hose"]
 BLOCKED = """
 import sys
+import polars  # which serving has, and which asks whether altair is there
 class Block:
     def find_spec(self, name, path=None, target=None):
         if name.split(".")[0] in {"torch", "transformers", "onnx", "ibis", "altair"}:
