@@ -42,7 +42,7 @@ def search(
     """
     if bool(query.strip()) + bool(picture) + bool(voice) != 1:
         raise BadRequest(
-            "query", "Type what to search for, or name a file with --picture or --voice."
+            "query", "Type what to search for, or give --picture FILE or --voice FILE."
         )
     with Shop.open(shop) as opened:
         if picture is not None:

@@ -29,7 +29,8 @@ def register(app: typer.Typer) -> None:
     benchmarks = typer.Typer(
         cls=_Benchmarks,
         no_args_is_help=True,
-        help="Measure a recommender by its name, or `search`, on files of your own.",
+        help="Measure a recommender by its name, or `search`, on files of your own.\n\n"
+        "Example: shopkeeper benchmark sequential beauty.txt --seeds 3",
     )
     benchmarks.command("recommender")(measure)
     benchmarks.command("search")(measure_search)
