@@ -65,7 +65,7 @@ def measure_quality(
     half = len(chosen) // 2
     choose, report = chosen[:half], chosen[half:]
     vectors = cache.encode(encoder, product_text(products).to_list())
-    asked = cache.encode(encoder, chosen)
+    asked = cache.encode(encoder, chosen, "query")
     parts = {
         name: registry.build("search.indexes", name).build(products, vectors)
         for name in ("lexical", "dense", "hybrid")
@@ -158,7 +158,7 @@ def measure_speed(
     shop = ProductSearch(index)
 
     def encode(query: str) -> Any:
-        return encoder.encode([query])[0]
+        return encoder.encode([query], "query")[0]
 
     def dense(query: str) -> Any:
         return index._dense.nearest(index._dense.cosines(known[query]), 1_000)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar, runtime_checkable
+from typing import TYPE_CHECKING, Any, Literal, Protocol, Self, TypeVar, runtime_checkable
 
 import numpy as np
 import polars as pl
@@ -20,8 +20,12 @@ from shopkeeper.arrays import Asked, Floats, Ids, Picks, Rows
 
 if TYPE_CHECKING:
     import ibis
+    from PIL.Image import Image
 
 T = TypeVar("T")
+
+TextKind = Literal["query", "passage"]
+"""What a text is to a search: what a shopper says, or what a shop says of a product."""
 
 
 class Source(Protocol):
@@ -60,8 +64,42 @@ class Store(Protocol):
 class Encoder(Protocol):
     """Turns texts into vectors. One file in `encoders` for each method."""
 
-    def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """Return one vector of length 1 per text, [N, D]."""
+    def encode(self, texts: Sequence[str], kind: TextKind = "passage") -> NDArray[np.float32]:
+        """Return one vector of length 1 per text, [N, D].
+
+        `kind` matters to models that read queries and products each in a way of their own. An
+        encoder may say by `near` from which cosine on a query and a product are alike.
+        """
+
+
+@dataclass(frozen=True)
+class Heard:
+    """What was said in a recording."""
+
+    text: str
+    """The words, never empty."""
+    language: str
+    """ISO 639-1 code, such as `en`."""
+    seconds: float
+    """Length of the recording."""
+
+
+class SpeechEncoder(Protocol):
+    """Turns speech into words. One file in `encoders/speech` for each method."""
+
+    def transcribe(self, audio: bytes) -> Heard:
+        """Return what is said in a recording: the bytes of a wav, webm, ogg or mp3 file.
+
+        Raises BadRequest, with `audio` as its field, for what is empty, too large or too long, no
+        audio, or holds no words. Raises Missing for want of a library or a model.
+        """
+
+
+class ImageEncoder(Protocol):
+    """Turns pictures into vectors. One file in `encoders/images` for each method."""
+
+    def encode(self, pictures: "Sequence[Image]") -> NDArray[np.float32]:
+        """Return one vector of length 1 per picture, [N, D]; pictures are RGB, of any size."""
 
 
 class Index(Protocol):

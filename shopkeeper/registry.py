@@ -20,20 +20,22 @@ SHELVES = (
     "data.checks",
     "data.detectors",
     "encoders",
+    "encoders.images",
+    "encoders.speech",
     "search.indexes",
     "recommenders",
     "features",
     "ranking",
     "policies",
 )
-"""The folders whose every file is one part."""
+"""The folders whose every file is one part; a folder that is itself a shelf is no part."""
 
 
 def names(shelf: str) -> list[str]:
     """List the parts of `shelf`, ours and those of installed plugins, unimported."""
     folder = Path(__file__).parent.joinpath(*shelf.split("."))
     found = (file.name for file in pkgutil.iter_modules([str(folder)]))
-    ours = [name for name in found if not name.startswith("_")]
+    ours = [n for n in found if not n.startswith("_") and f"{shelf}.{n}" not in SHELVES]
     return sorted(ours + [e.name for e in _plugins(shelf)])
 
 

@@ -210,3 +210,6 @@ def feeds():
         _lines({"events": 5}, {"eventType": "click", "objectIDs": 7}),
     )
     yield "half-a-log.csv", "online_retail", b"InvoiceNo,StockCode\n536365,85123A\n"
+    yield "nothing.jpg", "photos", b""
+    yield "a-page.jpg", "photos", b"<html><body>404</body></html>"
+    yield "notes.txt", "photos", b"no photo at all"

@@ -70,9 +70,15 @@ def test_a_part_can_be_made_without_settings_and_explains_each_one_it_has(shelf,
     assert made.config == part.Config()
     assert (part.__doc__ or "").strip()
     assert part.Config.__dataclass_params__.frozen
-    body = ast.parse(textwrap.dedent(inspect.getsource(part.Config))).body[0].body
+    # Settings of a part that this one is made of are explained there.
+    bodies = [
+        ast.parse(textwrap.dedent(inspect.getsource(one))).body[0].body
+        for one in part.Config.__mro__
+        if dataclasses.is_dataclass(one)
+    ]
     told = {
         field.target.id
+        for body in bodies
         for field, after in itertools.pairwise(body)
         if isinstance(field, ast.AnnAssign)
         and isinstance(after, ast.Expr)

@@ -6,8 +6,13 @@ from typing import Annotated, Any
 import typer
 
 from shopkeeper.cli._show import AsJson, ShopFolder, emit, table
+from shopkeeper.encoders.images import BYTES_MAX
 from shopkeeper.engine.answers import Answer
 from shopkeeper.engine.shop import Shop
+from shopkeeper.errors import BadRequest, NotFound
+
+RECORDING_BYTES_MAX = 64_000_000
+"""So much of a file is read; speech encoders take less."""
 
 
 def register(app: typer.Typer) -> None:
@@ -17,17 +22,46 @@ def register(app: typer.Typer) -> None:
 
 
 def search(
-    query: Annotated[str, typer.Argument(help="What a shopper would type.")],
+    query: Annotated[str, typer.Argument(help="What a shopper would type.")] = "",
     k: Annotated[int, typer.Option("-k", help="How many products.")] = 10,
+    picture: Annotated[
+        Path | None, typer.Option(help="A picture, to find products that look like it.")
+    ] = None,
+    in_pictures: Annotated[
+        bool, typer.Option("--in-pictures", help="Look for the words in the products' pictures.")
+    ] = False,
+    voice: Annotated[
+        Path | None, typer.Option(help="A recording to search by instead of words.")
+    ] = None,
     shop: ShopFolder = Path(),
     json: AsJson = False,
 ) -> None:
-    """Find products by words and meaning.
+    """Find products by words and meaning, typed or said, or by a picture.
 
     Example: shopkeeper search "tea light holder" -k 5 --shop myshop
     """
+    if bool(query.strip()) + bool(picture) + bool(voice) != 1:
+        raise BadRequest(
+            "query", "Type what to search for, or give --picture FILE or --voice FILE."
+        )
     with Shop.open(shop) as opened:
-        _show(f"Found for '{query}'", opened.search(query, k=k), json)
+        if picture is not None:
+            found = opened.search_by_picture(_content(picture), k=k)
+            _show(f"Found for '{picture}'", found, json)
+        elif voice is not None:
+            found = opened.search_by_voice(_recording(voice), k=k)
+            _show(f"Heard '{found.heard.text if found.heard else ''}'", found, json)
+        else:
+            ask = opened.search_pictures if in_pictures else opened.search
+            _show(f"Found for '{query}'", ask(query, k=k), json)
+
+
+def _content(picture: Path) -> bytes:
+    """Return the bytes of a file, at most one more than is opened."""
+    if not picture.is_file():
+        raise NotFound(f"There is no file '{picture}'. Check the path.")
+    with picture.open("rb") as stream:
+        return stream.read(BYTES_MAX + 1)
 
 
 def recommend(
@@ -49,6 +83,14 @@ def recommend(
     with Shop.open(shop) as opened:
         answer = opened.recommend(placement, k=k, user_id=user, items=item)
         _show(f"{placement} for {user or 'a new visitor'}", answer, json)
+
+
+def _recording(file: Path) -> bytes:
+    """Read a recording, and no more of it than tells that it is too large."""
+    if not file.is_file():
+        raise BadRequest("voice", f"There is no recording '{file}'. Name a wav, webm or ogg file.")
+    with file.open("rb") as stream:
+        return stream.read(RECORDING_BYTES_MAX)
 
 
 def _show(title: str, answer: Answer, json: bool) -> None:

@@ -30,7 +30,10 @@ def train(shop: ShopFolder = Path(), json: AsJson = False) -> None:
     if json:
         emit(done | {"seconds": timings()})
         return
-    show_report(done["report"])
+    if done["report"]:
+        show_report(done["report"])
+    else:
+        print("There are no events yet: the shop can search, and recommends once there are.")
     show_times()
     print(f"Published bundle {done['version']}. Next: shopkeeper serve --shop {shop}")
 

@@ -1,18 +1,84 @@
-"""`shopkeeper benchmark`: measure one recommender on a file, without a shop."""
+"""`shopkeeper benchmark`: measure a recommender, or search, on files, without a shop."""
 
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from shopkeeper.cli._show import emit, table
+from shopkeeper.engine.judged_search import benchmark_search
 from shopkeeper.errors import BadConfig
+from shopkeeper.evaluation.judged import read_judged
 from shopkeeper.evaluation.leave_one_out import benchmark
+
+JsonLine = Annotated[bool, typer.Option("--json", help="Print one JSON object on one line.")]
+
+
+class _Benchmarks(TyperGroup):
+    """`search` is a command; any other word is the name of a recommender."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        if args and args[0] not in self.commands and not args[0].startswith("-"):
+            args = ["recommender", *args]
+        return super().resolve_command(ctx, args)
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands of this file."""
-    app.command("benchmark")(measure)
+    benchmarks = typer.Typer(
+        cls=_Benchmarks,
+        no_args_is_help=True,
+        help="Measure a recommender by its name, or `search`, on files of your own.\n\n"
+        "Example: shopkeeper benchmark sequential beauty.txt --seeds 3",
+    )
+    benchmarks.command("recommender")(measure)
+    benchmarks.command("search")(measure_search)
+    app.add_typer(benchmarks, name="benchmark")
+
+
+def measure_search(  # noqa: PLR0913
+    catalogue: Annotated[Path, typer.Argument(help="`id,title,...` as CSV, TSV or Parquet.")],
+    queries: Annotated[Path, typer.Argument(help="`query_id,query`.")],
+    judgements: Annotated[Path, typer.Argument(help="`query_id,id,grade`.")],
+    tune_share: Annotated[
+        float, typer.Option(min=0, max=0.9, help="Tune on this share of queries, report the rest.")
+    ] = 0.0,
+    encoder: Annotated[
+        str, typer.Option(help="A name from `shopkeeper list encoders`.")
+    ] = "minilm",
+    method: Annotated[
+        str, typer.Option(help="How the encoder is tuned: full, top_layers, lora, adalora or none.")
+    ] = "full",
+    minutes: Annotated[float, typer.Option(min=0.1, help="Time to tune the encoder.")] = 15.0,
+    seed: Annotated[int, typer.Option(help="Which queries tune.")] = 0,
+    cache: Annotated[Path | None, typer.Option(help="Keep vectors here, for the next run.")] = None,
+    json: JsonLine = False,
+) -> None:
+    """Measure search on a catalogue whose queries were judged, over all of its products.
+
+    What nobody judged counts 0, and the gain of a product is its grade. With --tune-share, boosts,
+    the encoder and the weight of words are tuned on that part of the queries, and the others are
+    reported.
+
+    Example: shopkeeper benchmark search products.csv queries.csv judged.csv --tune-share .5
+    """
+    tuning = None
+    if tune_share and method != "none":
+        from shopkeeper.training.texts import Tuning
+
+        try:
+            tuning = Tuning(method=method, minutes=minutes, seed=seed)
+        except ValueError as error:
+            raise BadConfig(f"{error}.") from error
+    judged = read_judged(catalogue, queries, judgements)
+    found = benchmark_search(
+        judged, encoder=encoder, tune_share=tune_share, tuning=tuning, seed=seed, cache=cache
+    )
+    if json:
+        emit(found)
+        return
+    _show_search(found)
 
 
 def measure(
@@ -27,9 +93,7 @@ def measure(
     setting: Annotated[
         list[str] | None, typer.Option("--set", help="A setting of the recommender, name=value.")
     ] = None,
-    json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON object on one line.")
-    ] = False,
+    json: JsonLine = False,
 ) -> None:
     """Measure a recommender leave-one-out: last product = test, all products ranked.
 
@@ -49,6 +113,29 @@ def measure(
     for key, value in found.items():
         if isinstance(value, dict):
             table(key, [{"metric": name, "value": v} for name, v in value.items()])
+
+
+def _show_search(found: dict[str, Any]) -> None:
+    print(
+        f"{found['products']:,} products; {found['queries']:,} queries reported, "
+        f"{found['tuning_queries']:,} spent on tuning"
+    )
+    table(
+        "Search",
+        [
+            {key: round(value, 4) if isinstance(value, float) else value
+             for key, value in row.items()}
+            for row in found["table"]
+        ],
+    )  # fmt: skip
+    if found["lift"]:
+        lift = found["lift"]
+        print(
+            f"The encoder learned from {lift['pairs']:,} pairs: nDCG@10 {lift['before']:.4f} → "
+            f"{lift['after']:.4f} on held-back queries; {'kept' if lift['kept'] else 'not kept'}."
+        )
+    if found["chosen"]:
+        print("Chosen: " + ", ".join(f"{name} = {v:g}" for name, v in found["chosen"].items()))
 
 
 def _settings(given: list[str]) -> dict[str, Any]:

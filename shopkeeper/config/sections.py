@@ -20,6 +20,9 @@ class ShopSection:
     """Shown on every page."""
     currency: str = "USD"
     """ISO 4217 code of prices that come without one."""
+    languages: tuple[str, ...] = ()
+    """Languages of titles and queries, such as ["en", "zh"]; empty means those that titles are in.
+    A shop in English alone gets the English text encoder, any other the one of many languages."""
     notice: str = ""
     """A line at the foot of every page, such as the licence of the data."""
     clock: str = "live"
@@ -28,6 +31,9 @@ class ShopSection:
     def __post_init__(self) -> None:
         if self.clock not in ("live", "replay"):
             raise ValueError(f"clock must be live or replay, got {self.clock!r}.")
+        for code in self.languages:
+            if not re.fullmatch("[a-z]{2}", code):
+                raise ValueError(f"languages must be ISO 639-1 codes like en, got {code!r}.")
         if not re.fullmatch("[A-Z]{3}", self.currency):
             raise ValueError(f"currency must be an ISO 4217 code like USD, got {self.currency!r}.")
 
@@ -172,12 +178,18 @@ class TrainSection:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SearchSection:
-    """How words find products."""
+    """How words and pictures find products."""
 
     index: str = "hybrid"
     """A name from `shopkeeper list search.indexes`."""
-    encoder: str = "minilm"
-    """A name from `shopkeeper list encoders`; `hashing` needs no training extra."""
+    encoder: str = ""
+    """A name from `shopkeeper list encoders`, whatever the languages; empty chooses by [shop]
+    languages: `minilm` for English, `e5` for others. `hashing` needs no training extra."""
+    pictures: str = "efficientnet_lite"
+    """A name from `shopkeeper list encoders.images`, for products whose image_link is a file; empty
+    to leave pictures alone."""
+    speech: str = "whisper"
+    """Who hears a search by voice; a name from `shopkeeper list encoders.speech`."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

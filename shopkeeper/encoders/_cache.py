@@ -1,4 +1,4 @@
-"""Vectors that were computed once, by the content of their text.
+"""Vectors that were computed once, by the content of their text or picture.
 
 A folder of small finished files, never changed and only added to, so a killed run loses at most
 the batch it was at. Knows nothing of models beyond their fingerprint.
@@ -7,18 +7,20 @@ the batch it was at. Knows nothing of models beyond their fingerprint.
 import hashlib
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from shopkeeper.contracts import TextKind
+
 KEY_BYTES = 16
 
 
 class Fingerprinted(Protocol):
-    """An encoder that says when its vectors would change."""
+    """An encoder of anything that says when its vectors would change."""
 
     @property
     def width(self) -> int:
@@ -28,7 +30,11 @@ class Fingerprinted(Protocol):
     def fingerprint(self) -> str:
         """A short text that changes whenever vectors would."""
 
-    def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
+
+class TextEncoder(Fingerprinted, Protocol):
+    """An encoder of texts that says when its vectors would change."""
+
+    def encode(self, texts: Sequence[str], kind: TextKind = "passage") -> NDArray[np.float32]:
         """Return one vector of length 1 per text, [N, D]."""
 
 
@@ -39,31 +45,62 @@ class VectorCache:
         self._folder = folder
         self._texts_per_file = texts_per_file
         self.num_encoded = 0
-        """How many texts had to be encoded so far."""
+        """How many texts or pictures had to be encoded so far."""
 
-    def encode(self, encoder: Fingerprinted, texts: Sequence[str]) -> NDArray[np.float32]:
+    def encode(
+        self, encoder: TextEncoder, texts: Sequence[str], kind: TextKind = "passage"
+    ) -> NDArray[np.float32]:
         """Return one vector of length 1 per text, [N, D]; equal texts are encoded once.
 
         Args:
             encoder: Who encodes the texts that are not known yet.
             texts: Any texts.
+            kind: What the texts are; a query and a passage of equal words are kept apart.
 
         Returns:
             Vectors rounded to half precision, the same whether they were known or not.
         """
+        keys = [key_of(text.encode("utf-8", "replace"), kind) for text in texts]
+        # Long runs are sorted by length, so that the batches of the encoder are hardly padded.
+        order = sorted(range(len(texts)), key=lambda row: (len(texts[row]), keys[row]))
+        vectors = np.zeros((len(texts), encoder.width), dtype=np.float32)
+        vectors[order] = self.fill(
+            encoder,
+            [keys[row] for row in order],
+            lambda rows: encoder.encode([texts[order[row]] for row in rows], kind),
+        )
+        return vectors
+
+    def fill(
+        self,
+        encoder: Fingerprinted,
+        keys: Sequence[bytes],
+        make: Callable[[list[int]], NDArray[np.float32]],
+    ) -> NDArray[np.float32]:
+        """Return a vector for each key, [N, D], made only where it is not known.
+
+        Args:
+            encoder: Whose vectors they are.
+            keys: What `key_of` says of each content.
+            make: Returns the vectors [M, D] of some rows of `keys`, given in their order.
+
+        Returns:
+            Vectors of length 1, or 0 where `make` gave 0, rounded to half precision.
+        """
         folder = self._folder / encoder.fingerprint
         known = _read(folder, encoder.width)
-        keys = [_key(text) for text in texts]
-        wanted = {key: text for key, text in zip(keys, texts, strict=True) if key not in known}
-        # Long runs are sorted by length, so that the batches of the encoder are hardly padded.
-        missing = sorted(wanted, key=lambda key: (len(wanted[key]), key))
+        wanted: dict[bytes, int] = {}
+        for row, key in enumerate(keys):
+            if key not in known:
+                wanted.setdefault(key, row)
+        missing = list(wanted)
         for at in range(0, len(missing), self._texts_per_file):
             chunk = missing[at : at + self._texts_per_file]
-            vectors = encoder.encode([wanted[key] for key in chunk]).astype(np.float16)
+            vectors = make([wanted[key] for key in chunk]).astype(np.float16)
             _write(folder, chunk, vectors)
             self.num_encoded += len(chunk)
             known.update(zip(chunk, vectors, strict=True))
-        found = np.zeros((len(texts), encoder.width), dtype=np.float32)
+        found = np.zeros((len(keys), encoder.width), dtype=np.float32)
         for row, key in enumerate(keys):
             found[row] = known[key]
         norms = np.linalg.norm(found, axis=1, keepdims=True)
@@ -71,8 +108,9 @@ class VectorCache:
         return units
 
 
-def _key(text: str) -> bytes:
-    return hashlib.blake2b(text.encode("utf-8", "replace"), digest_size=KEY_BYTES).digest()
+def key_of(content: bytes, kind: str = "") -> bytes:
+    """Return what `content` is known by, as one kind of thing."""
+    return hashlib.blake2b(content, digest_size=KEY_BYTES, person=kind.encode()).digest()
 
 
 def _read(folder: Path, width: int) -> dict[bytes, NDArray[np.float16]]:

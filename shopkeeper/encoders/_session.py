@@ -1,7 +1,7 @@
 """Runs an exported text model: ONNX Runtime and tokenizers, nothing else.
 
 Texts are sorted by length, so that a batch is hardly padded. Knows nothing of where models come
-from.
+from, nor of queries and passages.
 """
 
 from collections.abc import Sequence

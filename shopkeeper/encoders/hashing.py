@@ -16,6 +16,8 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
+from shopkeeper.contracts import TextKind
+
 CHARS_MAX = 2_000
 """Texts are cut to this many characters."""
 
@@ -45,8 +47,8 @@ class Hashing:
     def __init__(self, config: Config) -> None:
         self.config = config
 
-    def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """Return one vector of length 1 per text, [N, D]."""
+    def encode(self, texts: Sequence[str], kind: TextKind = "passage") -> NDArray[np.float32]:  # noqa: ARG002
+        """Return one vector of length 1 per text, [N, D]; the same for every kind of text."""
         vectors = np.zeros((len(texts), self.width), dtype=np.float32)
         for row, text in enumerate(texts):
             for feature, weight in self._features(text).items():

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+from shopkeeper.contracts import Heard
 from shopkeeper.search.understanding import Understood
 
 
@@ -38,6 +39,8 @@ class Answer:
     """For searches: values and counts by attribute, most frequent first."""
     understood: Understood | None = None
     """For searches: how the query was read, with what a shopper may take back."""
+    heard: Heard | None = None
+    """For searches by voice: what was said."""
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """The products as they are now, at hand: one table and the row of each id."""
 
+import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -116,9 +117,12 @@ class Columns(Mapping[str, list[Any]]):
 
 
 def shown(row: Mapping[str, Any]) -> dict[str, Any]:
-    """Turn a row of `schema.PRODUCTS` into what people and HTTP see: a decimal `price`."""
+    """Turn a row of `schema.PRODUCTS` into what people and HTTP see, with a decimal `price`."""
     seen = {key: value for key, value in row.items() if key != PRICE and value is not None}
     seen["price"] = decimal_price(row[PRICE], row[CURRENCY])
+    if os.path.isabs(link := seen.get("image_link", "")) and os.path.exists(link):
+        # A file of ours shows nothing to a browser, and where it lies is nobody's business.
+        del seen["image_link"]
     return seen
 
 

@@ -17,6 +17,7 @@ import polars as pl
 from shopkeeper import registry
 from shopkeeper.config import Config
 from shopkeeper.encoders import VectorCache
+from shopkeeper.engine import encoding
 from shopkeeper.engine.voters import SEPARATOR, Encode, Filling, Voters
 from shopkeeper.errors import Missing
 from shopkeeper.schema import CATEGORY, PRODUCT_ID
@@ -143,15 +144,16 @@ def fill(
     products = clear_filled(products)
     if config.data.categories == "off" or _told(products).filter(pl.col("path") == "").is_empty():
         return products
-    name = config.search.encoder
     with stage("categories"):
+        guessing = True
         try:
-            encoder = registry.build("encoders", name, **config.part("encoders", name))
-            encoder.ensure(folder / "cache" / f"encoder-{name}")
+            tables = [products] if known is None else [products, known]
+            encoder = encoding.ready(folder, config, tables)
         except Missing:
-            encoder = registry.build("encoders", name := "hashing")
+            encoder, guessing = registry.build("encoders", "hashing"), False
+        guessing = guessing and config.search.encoder != "hashing"
         cache = VectorCache(folder / "cache" / "vectors")
-        filling = Filling(seed=config.train.seed, departments=name != "hashing")
+        filling = Filling(seed=config.train.seed, departments=guessing)
         return fill_categories(products, lambda texts: cache.encode(encoder, texts), filling, known)
 
 

@@ -152,7 +152,7 @@ class Finder:
             yield now, f"No product matches all words; searched without '{rarest[:30]}'."
 
     def _vector(self, words: str) -> NDArray[np.float32]:
-        (vector,) = self.encoder.encode([words])
+        (vector,) = self.encoder.encode([words], "query")
         found: NDArray[np.float32] = vector
         return found
 

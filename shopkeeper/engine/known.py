@@ -66,11 +66,16 @@ def known_of(folder: Path, config: Config) -> Known:
         judged = None
         if anomalies.acts(decided):
             judged = _newest(table, config.train.events_max)
-        with closing(records_of(folder, config)) as records:
-            products = records.all().sort(PRODUCT_ID)
+        products = products_of(folder, config)
     if events.is_empty() or products.is_empty():
         raise BadData("This shop has no products or events yet. Run `shopkeeper ingest` first.")
     return Known(events, products, judged)
+
+
+def products_of(folder: Path, config: Config) -> pl.DataFrame:
+    """Return the products of a shop as they are, by id."""
+    with closing(records_of(folder, config)) as records:
+        return records.all().sort(PRODUCT_ID)
 
 
 def decided_of(folder: Path, config: Config, lake: Lake) -> pl.DataFrame:

@@ -28,7 +28,8 @@ from shopkeeper.engine.finding import Finder, Found
 from shopkeeper.engine.fusion import Fusion
 from shopkeeper.engine.known import lake_of, records_of
 from shopkeeper.engine.page import compose
-from shopkeeper.errors import BadData, ShopkeeperError
+from shopkeeper.engine.pictures import Pictures
+from shopkeeper.errors import BadData, NotFitted, ShopkeeperError
 from shopkeeper.operations.bundles import Bundles
 from shopkeeper.schema import CATEGORY, ITEM
 from shopkeeper.search.catalogue import ProductSearch
@@ -54,7 +55,8 @@ class Models:
     version: str
     clock: Clock
     recommenders: Mapping[str, Recommender]
-    fusion: Fusion
+    fusion: Fusion | None
+    """None for a shop that had no events to learn from."""
     encoder: Encoder
     search: ProductSearch
     suggest: Suggest
@@ -62,6 +64,8 @@ class Models:
     """None where the bundle was made before there was any."""
     sales: Mapping[str, float]
     """Baskets by product, in the newest period."""
+    pictures: Pictures | None
+    """None for a shop whose products had no pictures at hand."""
 
     @classmethod
     def restore(cls, config: Config, bundles: Bundles) -> "Models":
@@ -69,12 +73,12 @@ class Models:
         folder = bundles.open(version := bundles.current())
         about = bundles.manifest(version)
         recommenders = {
-            path.name: registry.load(path) for path in sorted((folder / "recommenders").iterdir())
+            path.name: registry.load(path) for path in sorted(folder.glob("recommenders/*"))
         }
         sold = pl.read_parquet(folder / SALES)
-        fusion = _fusion(folder, recommenders)
+        fusion = _fusion(folder, recommenders) if (folder / FUSION).is_dir() else None
         reading = folder / UNDERSTANDING
-        if fusion.names() != about.get("ranker_features"):
+        if fusion is not None and fusion.names() != about.get("ranker_features"):
             raise BadData(
                 f"The models of bundle {version} were learned by another version of Shopkeeper. "
                 "Run `shopkeeper train` to learn them anew."
@@ -89,6 +93,7 @@ class Models:
             suggest=Suggest().restore(folder / "search"),
             understanding=Understanding().restore(reading) if reading.is_dir() else None,
             sales=dict(zip(sold[ITEM].to_list(), sold["baskets"].to_list(), strict=True)),
+            pictures=Pictures.restore(folder),
         )
 
 
@@ -182,6 +187,13 @@ class Live:
         """The trained recommenders by name."""
         return self.models.recommenders
 
+    @property
+    def fusion(self) -> Fusion:
+        """Candidates and ranker; NotFitted in a shop that had no events to learn from."""
+        if self.models.fusion is None:
+            raise NotFitted("This shop learned from products alone. Load events and train again.")
+        return self.models.fusion
+
     def asked(
         self,
         steps: Steps,
@@ -198,7 +210,7 @@ class Live:
         Returns:
             One request at the shop's time.
         """
-        ids = self.models.fusion.ids
+        ids = self.fusion.ids
         if fresh := self.state.names(len(self._rows)):
             self._rows = np.concatenate([self._rows, ids.rows(fresh)])
         item_H = self._rows[steps.item]
@@ -226,7 +238,7 @@ class Live:
             asked,
             placement,
             self.models.recommenders,
-            self.models.fusion,
+            self.fusion,
             [self.policies[name] for name in placement.policies],
             self.catalogue,
             k,

@@ -101,7 +101,9 @@ def init(
 def _names_in(found: Config) -> list[tuple[str, str]]:
     named = [("data.sources", each.source) for each in found.inputs.values()]
     named += [("ranking", found.train.ranker)]
-    named += [("search.indexes", found.search.index), ("encoders", found.search.encoder)]
+    named += [("search.indexes", found.search.index), ("encoders.speech", found.search.speech)]
+    named += [("encoders", found.search.encoder)] if found.search.encoder else []
+    named += [("encoders.images", name) for name in (found.search.pictures,) if name]
     named += [("recommenders", name) for name in found.train.recommenders + found.train.fused]
     named += [("features", name) for name in found.train.features]
     for placement in found.placements.values():

@@ -7,7 +7,6 @@ with Shop.open("myshop") as shop:
 """
 
 import logging
-import secrets
 import threading
 import time
 from collections import Counter
@@ -20,10 +19,12 @@ from typing import Any, Self
 import numpy as np
 import polars as pl
 
-from shopkeeper.engine import settings
-from shopkeeper.engine.answers import Answer, Receipt, Result
+from shopkeeper.engine import looks, settings
+from shopkeeper.engine.answering import answered
+from shopkeeper.engine.answers import Answer, Receipt
 from shopkeeper.engine.catalogue import product_row, shown
 from shopkeeper.engine.live import Live
+from shopkeeper.engine.voice import ByVoice
 from shopkeeper.errors import BadRequest, NotFitted, NotFound, ShopkeeperError, unknown
 from shopkeeper.explain.sentences import reasons
 from shopkeeper.features import PURCHASE
@@ -37,9 +38,10 @@ REFRESH_S = 2.0
 """How often a running shop looks whether a new bundle was published."""
 WORDS_MAX = 300
 """Characters of a query that count."""
+NO_EVENTS = "Recommendations come once `shopkeeper train` has events to learn from."
 
 
-class Shop:
+class Shop(ByVoice):
     """A shop's folder, opened. Models are loaded at the first question."""
 
     def __init__(self, folder: Path) -> None:
@@ -176,10 +178,20 @@ class Shop:
         )
         page = found.page
         rows = list(page.rows.select(ITEM, SCORE, RANK, SOURCE).iter_rows())
-        answer = self._answer(
-            rows, found.sentences(), page.total, began, notes=page.notes, facets=page.facets
+        answer = answered(
+            live, rows, found.sentences(), page.total, began, notes=page.notes, facets=page.facets
         )
         return replace(answer, understood=found.understood)
+
+    def search_by_picture(self, picture: bytes, *, k: int = 24) -> Answer:
+        """Find products that look like a picture file; see `engine.looks.by_picture`."""
+        self._check_size(k, 0)
+        return looks.by_picture(self.live, picture, k)
+
+    def search_pictures(self, words: str, *, k: int = 24) -> Answer:
+        """Find products whose pictures show what words name; see `engine.looks.by_words`."""
+        self._check_size(k, 0)
+        return looks.by_words(self.live, words[:WORDS_MAX], k)
 
     def suggest(self, prefix: str, *, k: int = 8) -> list[dict[str, str]]:
         """Complete what is being typed: `text` and `kind` (`query`, `category` or `product`)."""
@@ -222,6 +234,8 @@ class Shop:
         live = self.live
         for item in items or ():
             live.catalogue.get(item)
+        if live.models.fusion is None:
+            return answered(live, [], [], 0, began, notes=[NO_EVENTS])
         steps = live.state.steps(user_id, visitor_id)
         steps = steps.take(np.s_[-self.config.train.history_max :])
         with live.lock:
@@ -235,7 +249,7 @@ class Shop:
         sentences = reasons(page, _titles(products), Counter(bought))
         ranks = range(1, len(items) + 1)
         rows = list(zip(items, picks.score_E.tolist(), ranks, sources, strict=True))
-        return self._answer(rows, sentences, len(rows), began, products=products)
+        return answered(live, rows, sentences, len(rows), began, products=products)
 
     def product(self, item_id: str) -> dict[str, Any]:
         """Return one product with a decimal `price`; NotFound if there is none."""
@@ -367,33 +381,6 @@ class Shop:
             raise BadRequest("k", f"k must be from 1 to {most}, got {k}.")
         if not 0 <= offset <= 100 * most:
             raise BadRequest("offset", f"offset must be from 0 to {100 * most}, got {offset}.")
-
-    def _answer(
-        self,
-        rows: Sequence[tuple[str, float, int, str]],
-        sentences: Sequence[str],
-        total: int,
-        began: float,
-        *,
-        products: Mapping[str, dict[str, Any]] | None = None,
-        notes: Sequence[str] = (),
-        facets: Mapping[str, list[tuple[str, int]]] | None = None,
-    ) -> Answer:
-        """Answer with products, scores, ranks and sources, and a sentence for each."""
-        live = self.live
-        known = products or live.products(row[0] for row in rows)
-        return Answer(
-            request_id=secrets.token_hex(8),
-            results=[
-                Result(item, round(score, 6), rank, source, why, shown(known[item]))
-                for (item, score, rank, source), why in zip(rows, sentences, strict=True)
-            ],
-            total=total,
-            bundle=live.version,
-            took_ms=round((time.perf_counter() - began) * 1e3, 2),
-            notes=list(notes),
-            facets=dict(facets or {}),
-        )
 
 
 def _titles(products: Mapping[str, dict[str, Any]]) -> dict[str, str]:

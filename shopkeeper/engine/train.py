@@ -3,8 +3,8 @@
 import hashlib
 import shutil
 from collections import Counter
-from dataclasses import replace
-from datetime import datetime, timedelta
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +14,16 @@ from numpy.typing import NDArray
 
 from shopkeeper import registry
 from shopkeeper.config import Config
-from shopkeeper.contracts import Encoder
+from shopkeeper.contracts import Encoder, Index
 from shopkeeper.encoders import VectorCache
-from shopkeeper.engine import anomalies, understanding
+from shopkeeper.engine import anomalies, encoding, understanding
 from shopkeeper.engine.compact import copy_log
 from shopkeeper.engine.evaluate import measure, split_of
 from shopkeeper.engine.fusion import Fusion
-from shopkeeper.engine.known import known_of, lake_of
+from shopkeeper.engine.known import known_of, lake_of, products_of
 from shopkeeper.engine.learn import Known, Learner, learn
 from shopkeeper.engine.live import SALES, UNDERSTANDING, save_fusion
+from shopkeeper.engine.pictures import Pictures, learn_pictures
 from shopkeeper.engine.report import FUSION, write_report
 from shopkeeper.operations.bundles import Bundles
 from shopkeeper.schema import EVENT_NAME, ITEM, TIME, VECTOR
@@ -36,14 +37,15 @@ def train(folder: Path, config: Config) -> dict[str, Any]:
 
     The ranker learns on held-back periods before the split and is measured on what came after;
     then recommenders and features learn on up to the last event. A run that was cut off goes on
-    where its parts can: texts encoded and transformer steps made are kept.
+    where its parts can: texts encoded and transformer steps made are kept. A shop without events
+    learns to search alone, by words and pictures.
 
     Args:
         folder: The shop's folder.
         config: Its settings.
 
     Returns:
-        `version`, `report`, `metrics`.
+        `version`, `report` (None without events), `metrics`.
 
     Raises:
         BadData: There is too little to learn from.
@@ -53,10 +55,13 @@ def train(folder: Path, config: Config) -> dict[str, Any]:
         lake = lake_of(folder, config)
         if copy_log(lake, folder / "log"):
             anomalies.find(folder, config, lake)
-        loads = list(lake.loads())
+        loads, counts = list(lake.loads()), lake.counts()
+        if counts["products"] and not counts["events"]:
+            return _train_search(folder, config, loads)
         known = known_of(folder, config)
         with stage("encode"):
             encoder, vectors = encode(folder, config, known.products)
+        pictures = learn_pictures(folder, config, known.products, vectors)
         known = replace(known, products=known.products.with_columns(_column(vectors)))
         end = split_of(config, known.everything)
         checkpoints = folder / "cache" / "checkpoints"
@@ -70,22 +75,13 @@ def train(folder: Path, config: Config) -> dict[str, Any]:
         with stage("understanding"):
             reading = understanding.learn(folder, config, known.products, encoder)
         bundles = Bundles(folder / "bundles")
-        about = {
-            "last_event": last.isoformat(),
-            "data_hash": data_hash(known),
-            "loads": loads,
-            "products": known.products.height,
-            "events": known.events.height,
-            "seed": learner.seed,
-            "metrics": {
-                f"{population}, {metric}": report["scores"][population][FUSION][metric]["mean"]
-                for population in report["scores"]
-                for metric in ("recall", "ndcg")
-            },
-            "ranker_features": fusion.names(),
-        }
+        about = _about(known, learner, fusion, report) | {"loads": loads}
         with stage("publish"), bundles.writing(about) as new:
-            _write(new, config, known, learner, fusion, encoder, vectors)
+            for name, part in learner.recommenders.items():
+                registry.save(part, new / "recommenders" / name)
+            save_fusion(fusion, new)
+            findable = Findable(known.products, encoder, vectors, pictures)
+            _write_search(new, config, findable, _sales(known, config.train.period_days * 3))
             reading.save(new / UNDERSTANDING)
         shutil.rmtree(checkpoints, ignore_errors=True)
     return {"version": bundles.current(), "report": report, "metrics": about["metrics"]}
@@ -98,13 +94,14 @@ def encode(
 
     Args:
         folder: The shop's folder, whose `cache` keeps the exported encoder and known vectors.
-        config: Names the encoder.
+        config: Names the encoder, or the languages that choose it.
         products: The catalogue.
 
     Returns:
         The encoder, ready, and one vector per product.
     """
-    encoder = understanding.encoder_of(folder, config)
+    with stage("export"):
+        encoder = encoding.ready(folder, config, [products], threads=config.store.threads)
     with stage("vectors", f"{products.height:,} products"):
         cache = VectorCache(folder / "cache" / "vectors")
         return encoder, cache.encode(encoder, product_text(products).to_list())
@@ -131,32 +128,79 @@ def _finish(known: Known, learner: Learner, fusion: Fusion, last: datetime) -> F
     return finished
 
 
-def _write(
-    folder: Path,
-    config: Config,
-    known: Known,
-    learner: Learner,
-    fusion: Fusion,
-    encoder: Encoder,
-    vectors: NDArray[np.float32],
-) -> None:
-    for name, part in learner.recommenders.items():
-        registry.save(part, folder / "recommenders" / name)
-    save_fusion(fusion, folder)
-    registry.save(encoder, folder / "encoder")
-    index = registry.build(
-        "search.indexes",
-        config.search.index,
-        **config.part("search.indexes", config.search.index),
-    )
+def _about(
+    known: Known, learner: Learner, fusion: Fusion, report: dict[str, Any]
+) -> dict[str, Any]:
+    """Return what the manifest shall say beside the files and the loads."""
+    last: datetime = known.events[TIME].max()  # type: ignore[assignment]
+    return {
+        "last_event": last.isoformat(),
+        "data_hash": data_hash(known),
+        "products": known.products.height,
+        "events": known.events.height,
+        "seed": learner.seed,
+        "metrics": {
+            f"{population}, {metric}": report["scores"][population][FUSION][metric]["mean"]
+            for population in report["scores"]
+            for metric in ("recall", "ndcg")
+        },
+        "ranker_features": fusion.names(),
+    }
+
+
+def _train_search(folder: Path, config: Config, loads: list[str]) -> dict[str, Any]:
+    """Publish a bundle that finds products but recommends none: nobody did anything yet."""
+    products = products_of(folder, config)
+    with stage("encode"):
+        encoder, vectors = encode(folder, config, products)
+    pictures = learn_pictures(folder, config, products, vectors)
+    bundles = Bundles(folder / "bundles")
+    about = {
+        # A replayed shop lives on from its last event; without one, from now.
+        "last_event": datetime.now(UTC).isoformat(),
+        "loads": loads,
+        "products": products.height,
+        "events": 0,
+        "metrics": {},
+    }
+    with stage("publish"), bundles.writing(about) as new:
+        _write_search(new, config, Findable(products, encoder, vectors, pictures), Counter())
+    return {"version": bundles.current(), "report": None, "metrics": {}}
+
+
+@dataclass(frozen=True)
+class Findable:
+    """Products and what finds them."""
+
+    products: pl.DataFrame
+    encoder: Encoder
+    vectors: NDArray[np.float32]
+    """One per product, [N, D]."""
+    pictures: Pictures | None
+
+
+def _write_search(folder: Path, config: Config, found: Findable, sales: Counter[str]) -> None:
+    registry.save(found.encoder, folder / "encoder")
+    if found.pictures is not None:
+        found.pictures.save(folder)
+    index = _index(config, found.encoder)
     with stage("index"):
-        registry.save(index.build(known.products, vectors), folder / "search" / "index")
-    sales = _sales(known, config.train.period_days * 3)
-    Suggest().build(known.products, sales).save(folder / "search")
+        registry.save(index.build(found.products, found.vectors), folder / "search" / "index")
+    Suggest().build(found.products, sales).save(folder / "search")
     pl.DataFrame(
         {ITEM: list(sales), "baskets": list(sales.values())},
         schema={ITEM: pl.String, "baskets": pl.Float64},
     ).write_parquet(folder / SALES)
+
+
+def _index(config: Config, encoder: Encoder) -> Index:
+    """Make the index; unless shop.toml says it, the encoder says from where on texts are alike."""
+    name, settings = config.search.index, config.part("search.indexes", config.search.index)
+    if "cosine_min" in registry.find("search.indexes", name).Config.__dataclass_fields__:
+        near = getattr(encoder, "near", None)
+        settings = ({} if near is None else {"cosine_min": near}) | settings
+    index: Index = registry.build("search.indexes", name, **settings)
+    return index
 
 
 def _sales(known: Known, days: int) -> Counter[str]:

@@ -11,17 +11,16 @@ from typing import Any
 
 import polars as pl
 
-from shopkeeper import registry
 from shopkeeper.config import Config
 from shopkeeper.data import anomalies
 from shopkeeper.encoders import VectorCache
+from shopkeeper.engine import encoding
 from shopkeeper.engine.known import decided_of, lake_of, records_of
 from shopkeeper.errors import BadData
 from shopkeeper.schema import EVENT_ID, EVENT_NAME, ITEM, SESSION, TIME, USER, VISITOR, WANTS
 from shopkeeper.search.understanding import Understanding, examples, synonyms
 from shopkeeper.search.understanding.intent import Examples, Intents
 from shopkeeper.search.understanding.synonyms import FILE, Pair
-from shopkeeper.tracing import stage
 
 TERM = "search_term"
 SEARCHES_MAX = 500_000
@@ -50,14 +49,14 @@ def learn(folder: Path, config: Config, products: pl.DataFrame, encoder: Any) ->
     """
     own = folder / EXAMPLES_FOLDER
     texts, labels = examples.read(own) if own.is_dir() else examples.read()
-    vectors = VectorCache(folder / "cache" / "vectors").encode(encoder, texts)
+    vectors = VectorCache(folder / "cache" / "vectors").encode(encoder, texts, "query")
     intents = Intents().fit(Examples(texts, vectors, labels))
     queries = Counter(_searches(folder, config)[TERM].to_list())
     return Understanding(intents).build(
         products,
         queries,
         pairs=synonyms.read(folder / FILE),
-        sound=vocabulary(folder / "cache" / f"encoder-{config.search.encoder}"),
+        sound=vocabulary(folder / "cache" / f"encoder-{encoder.address[1]}"),
     )
 
 
@@ -78,8 +77,9 @@ def mine(folder: Path, config: Config, vectors: bool = True) -> list[Pair]:
     known = synonyms.read(folder / FILE)
     found = synonyms.mine_visits(_visits(folder, config))
     if vectors:
-        encoder = encoder_of(folder, config)
-        words = _frequent(folder, config)
+        products = _products(folder, config)
+        encoder = encoding.ready(folder, config, [products], threads=config.store.threads)
+        words = _frequent(products)
         cache = VectorCache(folder / "cache" / "vectors")
         by_vector = synonyms.mine_vectors(words, cache.encode(encoder, words))
         found = synonyms.merged(by_vector, found)
@@ -97,18 +97,6 @@ def decide(folder: Path, word: str, synonym: str, approved: bool) -> None:
     """Approve or reject one pair of the shop's list; NotFound if it is not there to reject."""
     pairs = synonyms.decided(listed(folder), word, synonym, approved)
     synonyms.write(folder / FILE, pairs)
-
-
-def encoder_of(folder: Path, config: Config) -> Any:
-    """Return the encoder that the settings name, exported into the shop's cache and ready."""
-    name = config.search.encoder
-    settings = config.part("encoders", name)
-    if "threads" in registry.find("encoders", name).Config.__dataclass_fields__:
-        settings = {"threads": config.store.threads} | settings
-    encoder = registry.build("encoders", name, **settings)
-    with stage("export"):
-        encoder.ensure(folder / "cache" / f"encoder-{name}")
-    return encoder
 
 
 def _searches(folder: Path, config: Config) -> pl.DataFrame:
@@ -146,12 +134,16 @@ def _events(folder: Path, config: Config, names: tuple[str, ...]) -> pl.DataFram
     return rows.with_columns(pl.coalesce(SESSION, person).alias("visit")).drop_nulls("visit")
 
 
-def _frequent(folder: Path, config: Config) -> list[str]:
-    """Return the most frequent words of the catalogue that can mean something, no product ids."""
+def _products(folder: Path, config: Config) -> pl.DataFrame:
     with closing(records_of(folder, config)) as records:
-        products = records.all()
+        products: pl.DataFrame = records.all()
     if products.is_empty():
         raise BadData("This shop has no products yet. Run `shopkeeper ingest` first.")
+    return products
+
+
+def _frequent(products: pl.DataFrame) -> list[str]:
+    """Return the most frequent words of the catalogue that can mean something, no product ids."""
     spelling = Understanding().build(products).spelling
     words = [word for word in spelling.frequent() if len(word) >= WORD_LETTERS_MIN]
     return words[:MINED_WORDS_MAX]

@@ -2,13 +2,17 @@
 
 Sizes are joined to their units (`5 foot` and `5ft` are one word) after the query-cleaning lesson
 of the Home Depot search challenge. Chinese, Japanese and Korean runs become characters and pairs
-of neighbours, since they are written without spaces. Knows nothing of indexes or shops.
+of neighbours, since they are written without spaces; to Chinese ones come the words that rjieba
+finds, so that a pair which is a word counts twice. Knows nothing of indexes or shops.
 """
 
 import re
 import unicodedata
 
 import polars as pl
+import rjieba
+
+from shopkeeper.search.languages import language
 
 QUERY_CHARS_MAX = 300
 """Longer queries are cut: nobody types them, and their cost grows with their words."""
@@ -80,13 +84,35 @@ def words(text: str | None, chars_max: int | None = None) -> list[str]:
     Returns:
         Words of letters and digits in small letters; none for punctuation or emoji alone.
     """
-    plain = clean(text, chars_max).replace("'", "").replace("’", "")
-    plain = _MEASURE.sub(lambda found: found[1] + _CANONICAL[found[2]] + " ", plain)
-    plain = _INCHES.sub(r"\1in ", plain)
-    found = _WORD.findall(plain)
+    plain = clean(text, chars_max)
+    found = _words(plain)
     if plain.isascii():
         return found
-    return [part for word in found for part in _narrow(word)]
+    chinese = language(plain) == "zh"
+    return [part for word in found for part in _narrow(word, chinese)]
+
+
+def spoken(text: str | None, chars_max: int | None = None) -> list[str]:
+    """Split `text` as people would: like `words`, but each part of it once.
+
+    Args:
+        text: Anything a person or a feed may send; None counts as empty.
+        chars_max: Where to cut, before anything else is done.
+
+    Returns:
+        Words in order; a Chinese run as the words it is made of, one of Japanese or Korean whole.
+    """
+    found = _words(clean(text, chars_max))
+    chinese = any(map(_WIDE.search, found)) and language(" ".join(found)) == "zh"
+    return [part for word in found for part in (_cut(word) if chinese else [word])]
+
+
+def _words(plain: str) -> list[str]:
+    """Split clean text at what is neither letter nor digit, sizes joined to their units."""
+    plain = plain.replace("'", "").replace("’", "")
+    plain = _MEASURE.sub(lambda found: found[1] + _CANONICAL[found[2]] + " ", plain)
+    plain = _INCHES.sub(r"\1in ", plain)
+    return _WORD.findall(plain)
 
 
 def has_spaces(word: str) -> bool:
@@ -94,15 +120,25 @@ def has_spaces(word: str) -> bool:
     return not _WIDE.search(word)
 
 
-def _narrow(word: str) -> list[str]:
-    """Split the runs of a script without spaces into characters and pairs of neighbours."""
+def _narrow(word: str, chinese: bool) -> list[str]:
+    """Split the runs of a script without spaces into characters, pairs of neighbours, and words."""
     if has_spaces(word):
         return [word]
     parts: list[str] = [rest for rest in _WIDE.split(word) if rest]
     for run in _WIDE.findall(word):
         parts += run
         parts += [run[at : at + 2] for at in range(len(run) - 1)]
+        if chinese:
+            parts += [found for found in rjieba.cut_for_search(run) if len(found) > 1]
     return parts
+
+
+def _cut(word: str) -> list[str]:
+    """Split a word that may hold a run of Chinese into words."""
+    if has_spaces(word):
+        return [word]
+    parts: list[str] = [rest for rest in _WIDE.split(word) if rest]
+    return parts + [found for run in _WIDE.findall(word) for found in rjieba.cut(run)]
 
 
 def product_text(products: pl.DataFrame) -> pl.Series:

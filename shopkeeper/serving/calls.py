@@ -1,7 +1,8 @@
 """Runs the shop's work in threads, so that a slow answer never holds up the next `/healthz`.
 
-Two small pools: answers are work for the processor, and more threads than cores would only make
-each other late; events wait for the disk, and the more wait together the fewer flushes it takes.
+Three small pools: answers are work for the processor, and more threads than cores would only make
+each other late; events wait for the disk, and the more wait together the fewer flushes it takes;
+a recording takes a second, and one is heard at a time, so that others still get answers.
 """
 
 from collections.abc import Callable
@@ -16,14 +17,16 @@ T = TypeVar("T")
 
 ANSWERS_AT_ONCE = 4
 WRITES_AT_ONCE = 32
+HEARD_AT_ONCE = 1
 
 
 class Calls:
-    """The two pools of one running server."""
+    """The pools of one running server."""
 
     def __init__(self) -> None:
         self._answers = CapacityLimiter(ANSWERS_AT_ONCE)
         self._writes = CapacityLimiter(WRITES_AT_ONCE)
+        self._heard = CapacityLimiter(HEARD_AT_ONCE)
 
     async def answer(self, work: Callable[P, T], *given: P.args, **named: P.kwargs) -> T:
         """Run work that reads and computes."""
@@ -32,3 +35,7 @@ class Calls:
     async def write(self, work: Callable[P, T], *given: P.args, **named: P.kwargs) -> T:
         """Run work that waits for the disk."""
         return await run_sync(partial(work, *given, **named), limiter=self._writes)
+
+    async def hear(self, work: Callable[P, T], *given: P.args, **named: P.kwargs) -> T:
+        """Run work that listens to a recording."""
+        return await run_sync(partial(work, *given, **named), limiter=self._heard)

@@ -1,6 +1,7 @@
 """The shapes of HTTP requests and answers; nothing inside the shop uses them."""
 
 import json
+from dataclasses import asdict
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -75,6 +76,20 @@ class AnswerOut(BaseModel):
     notes: list[str]
     facets: dict[str, list[FacetValue]]
     understood: UnderstoodOut | None = Field(None, description="For searches.")
+
+
+class HeardOut(BaseModel):
+    """What was said in a recording."""
+
+    text: str
+    language: str = Field(description="ISO 639-1.", examples=["en"])
+    seconds: float = Field(description="Length of the recording.")
+
+
+class VoiceOut(AnswerOut):
+    """A page of products, and the words they were found by."""
+
+    heard: HeardOut
 
 
 class Suggestion(BaseModel):
@@ -201,7 +216,7 @@ def answered(answer: Answer, notes: list[str] | None = None) -> Json:
         The response in the shape of `AnswerOut`; built by hand, since checking our own answer
         against its model would cost more than a millisecond a page.
     """
-    content = {
+    content: dict[str, Any] = {
         "request_id": answer.request_id,
         "bundle": answer.bundle,
         "took_ms": answer.took_ms,
@@ -214,4 +229,6 @@ def answered(answer: Answer, notes: list[str] | None = None) -> Json:
         },
         "understood": understood(answer.understood),
     }
+    if answer.heard:
+        content["heard"] = asdict(answer.heard)
     return Json(content, headers={"x-request-id": answer.request_id})

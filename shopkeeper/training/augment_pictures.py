@@ -78,11 +78,11 @@ def changed_picture(picture: "Image", change: Change, random: np.random.Generato
         Transform.AFFINE,
         places,
         resample=Resampling.BILINEAR,
-        fillcolor=_edge_colour(picture),
+        fillcolor=edge_colour(picture),
     )
 
 
-def _edge_colour(picture: "Image") -> int | tuple[int, ...]:
+def edge_colour(picture: "Image") -> int | tuple[int, ...]:
     """Return the median colour of the outermost pixels."""
     pixels = np.atleast_3d(np.asarray(picture))
     edge = np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]])

@@ -10,7 +10,11 @@ from shopkeeper.errors import BadConfig
 
 ODD = ["", " ", "🎉🎉", "红茶杯 80ml", "a" * 10_000, "<b>'; drop table--", "\x00\ud800", "caffè"]
 NAMES = registry.names("encoders")
-SETTINGS = {"hashing": {"width": 64, "pieces_weight": 1.5}, "minilm": {"tokens_max": 16}}
+SETTINGS = {
+    "hashing": {"width": 64, "pieces_weight": 1.5},
+    "minilm": {"tokens_max": 16},
+    "e5": {"tokens_max": 24},
+}
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +50,7 @@ def tiny_model(tmp_path_factory):
 @pytest.fixture(scope="module", params=NAMES)
 def encoder(request, tmp_path_factory):
     settings = dict(SETTINGS.get(request.param, {}))
-    if request.param == "minilm":
+    if request.param in ("minilm", "e5"):
         settings["model"] = str(request.getfixturevalue("tiny_model"))
     made = registry.build("encoders", request.param, **settings)
     return made.ensure(tmp_path_factory.mktemp(request.param))
@@ -61,6 +65,13 @@ def test_every_text_gets_one_finite_vector_of_length_one(encoder):
 
 def test_no_texts_give_no_vectors(encoder):
     assert encoder.encode([]).shape == (0, encoder.width)
+    assert encoder.encode([], "query").shape == (0, encoder.width)
+
+
+def test_a_query_gets_a_vector_of_length_one_and_the_same_every_time(encoder):
+    asked = encoder.encode(["blue kettle", ""], "query")
+    assert np.allclose(np.linalg.norm(asked, axis=1), 1, atol=1e-4)
+    assert np.array_equal(asked, encoder.encode(["blue kettle", ""], kind="query"))
 
 
 def test_equal_texts_get_equal_vectors_and_others_do_not(encoder):
@@ -93,6 +104,8 @@ def test_a_saved_encoder_gives_the_same_vectors(encoder, tmp_path: Path):
         ("minilm", "tokens_max", 1),
         ("minilm", "threads", 0),
         ("minilm", "batch", 0),
+        ("e5", "tokens_max", 513),
+        ("e5", "threads", 0),
     ],
 )
 def test_a_setting_out_of_range_is_refused_by_name(name, setting, value):

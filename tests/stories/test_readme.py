@@ -102,7 +102,7 @@ def test_commands_of_the_tutorial_run(tmp_path):
         assert done.returncode == 0, f"{line}\n{done.stderr}"
         if words[1] == "init":
             settings = shop / "shop.toml"
-            settings.write_text(settings.read_text().replace('"minilm"', '"hashing"'))
+            settings.write_text(settings.read_text().replace('encoder = ""', 'encoder = "hashing"'))
         said[" ".join(words[1:3])] = done.stdout
     assert "the event has an unknown name" in said["quarantine list"]
     assert "events.jsonl" in said["lineage events"]

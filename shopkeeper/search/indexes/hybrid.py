@@ -20,12 +20,34 @@ from shopkeeper.search.indexes import dense, lexical
 SOURCES = ("", "lexical", "dense", "lexical+dense")
 
 
+@dataclass(frozen=True)
+class Parts:
+    """What words and meaning say of N products."""
+
+    rows: NDArray[np.int64]
+    words: NDArray[np.float32]
+    """BM25 as a share of the best, [N]."""
+    meaning: NDArray[np.float32]
+    """Cosine, at least 0, [N]."""
+    kinds: NDArray[np.int64]
+    """Places in `SOURCES`, [N]."""
+    trust: float | None
+    """How far words may be trusted, from 0 to 1; None where there is no meaning."""
+
+    def scores(self, lexical_weight: float) -> NDArray[np.float32]:
+        """Return the weighted sum, [N]."""
+        if self.trust is None:
+            return self.words
+        weight = np.float32(lexical_weight * self.trust)
+        return weight * self.words + (1 - weight) * self.meaning
+
+
 class Hybrid:
     """Finds products by words and by meaning."""
 
     @dataclass(frozen=True, kw_only=True)
-    class Config:
-        """Settings."""
+    class Config(lexical.Lexical.Config):
+        """Settings, beside those of the words."""
 
         lexical_weight: float = 0.98
         """What words count beside meaning where products have most of them, from 0 to 1."""
@@ -33,12 +55,9 @@ class Hybrid:
         """Products not found by words must be at least this near in meaning, from -1 to 1."""
         pool: int = 1000
         """How many products each part may propose at least, from 10."""
-        piece_boost: float = 0.9
-        """What four letters in a row of title or brand count; a word of the title counts 3."""
-        typos: bool = True
-        """Whether words that no product has are taken for the nearest words that one has."""
 
         def __post_init__(self) -> None:
+            super().__post_init__()
             if not 0 <= self.lexical_weight <= 1:
                 raise ValueError(
                     f"lexical_weight must be from 0 to 1, but is {self.lexical_weight}."
@@ -46,13 +65,10 @@ class Hybrid:
             if self.pool < 10:
                 raise ValueError(f"pool must be at least 10, but is {self.pool}.")
             dense.Dense.Config(cosine_min=self.cosine_min)
-            lexical.Lexical.Config(piece_boost=self.piece_boost, typos=self.typos)
 
     def __init__(self, config: Config) -> None:
         self.config = config
-        self._lexical = lexical.Lexical(
-            lexical.Lexical.Config(piece_boost=config.piece_boost, typos=config.typos)
-        )
+        self._lexical = lexical.Lexical(config)
         self._dense = dense.Dense(dense.Dense.Config(cosine_min=config.cosine_min))
 
     def build(self, products: pl.DataFrame, vectors: NDArray[np.float32]) -> Self:
@@ -69,20 +85,38 @@ class Hybrid:
 
         Without a `vector` [D] the words decide alone.
         """
+        found = self.parts(query, vector, k)
+        scores = found.scores(self.config.lexical_weight)
+        best = np.lexsort((found.rows, -scores))[:k]
+        sources = pl.Series(SOURCE, [SOURCES[kind] for kind in found.kinds[best]], dtype=pl.String)
+        return self._lexical.groups.frame(found.rows[best], scores[best]).with_columns(sources)
+
+    @property
+    def ids(self) -> NDArray[np.object_]:
+        """Product ids by row, [N]."""
+        return self._lexical.groups.ids
+
+    def parts(self, query: str, vector: NDArray[np.float32] | None, k: int) -> "Parts":
+        """Return what words and meaning say of the products that either proposes.
+
+        Args:
+            query: What is searched.
+            vector: Its vector [D]; without it words decide alone.
+            k: How many products each part proposes at least.
+
+        Returns:
+            The products, not yet in order.
+        """
         pool = max(k, self.config.pool)
         rows, scores = self._lexical.ranked(query, pool)
-        found = np.full(len(rows), 1, dtype=np.int64)
         # The best BM25 score becomes 1.
         scores = scores / max(float(scores.max(initial=0.0)), 1e-9)
         cosines = self._dense.cosines(vector)
-        if len(cosines):
-            near, _ = self._dense.nearest(cosines, pool)
-            weight = np.float32(self.config.lexical_weight * self._trust(query))
-            rows, by_words, by_meaning, found = self._join(rows, scores, near, cosines)
-            scores = weight * by_words + (1 - weight) * by_meaning
-        best = np.lexsort((rows, -scores))[:k]
-        sources = pl.Series(SOURCE, [SOURCES[kind] for kind in found[best]], dtype=pl.String)
-        return self._lexical.groups.frame(rows[best], scores[best]).with_columns(sources)
+        if not len(cosines):
+            nothing = np.zeros(len(rows), dtype=np.float32)
+            return Parts(rows, scores, nothing, np.full(len(rows), 1, dtype=np.int64), None)
+        near, _ = self._dense.nearest(cosines, pool)
+        return Parts(*self._join(rows, scores, near, cosines), self._trust(query))
 
     def notes(self, query: str) -> list[str]:
         """Say which words of `query` no product has, and what was done about it."""

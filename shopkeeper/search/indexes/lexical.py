@@ -128,11 +128,13 @@ class Lexical:
 
     def notes(self, query: str) -> list[str]:
         """Say which words of `query` no product has, and what was done about it."""
-        _, unknown = self.vocabulary(query)
+        # Pairs of characters are no words that a person would look for.
+        told = set(text.spoken(query, text.QUERY_CHARS_MAX))
+        unknown = [word for word in self.vocabulary(query)[1] if word in told]
         if not unknown:
             return []
         listed = ", ".join(f"'{word[:QUOTED_LETTERS_MAX]}'" for word in unknown[:5])
-        fuzzy = self.config.typos and any(len(word) >= FUZZY_LETTERS_MIN for word in unknown)
+        fuzzy = self.config.typos and any(map(_can_be_a_typo, unknown))
         done = "similar words were searched too" if fuzzy else "searched without"
         return [f"No product has {listed}; {done}."]
 
@@ -179,7 +181,7 @@ class Lexical:
         stems = _distinct(map(self._stem, words), WORDS_MAX)
         for stem in stems:
             parts += [self._term(field, stem) for field in FIELDS]
-            if self.config.typos and len(stem) >= FUZZY_LETTERS_MIN and not self._known(stem):
+            if self.config.typos and _can_be_a_typo(stem) and not self._known(stem):
                 parts.append(self._fuzzy(stem))
         if stems:
             parts += self._starts(words[-1])
@@ -218,6 +220,11 @@ class Lexical:
 
     def _known(self, stem: str) -> bool:
         return any(self._searcher.doc_freq(field, stem) for field in FIELDS)
+
+
+def _can_be_a_typo(word: str) -> bool:
+    """Say whether similar words may be meant; one character more or less is other Chinese."""
+    return len(word) >= FUZZY_LETTERS_MIN and text.has_spaces(word)
 
 
 def _stemmer() -> Any:

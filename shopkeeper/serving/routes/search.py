@@ -1,15 +1,15 @@
-"""`/v1/search` and `/v1/suggest`: products and completions by words."""
+"""`/v1/search` and `/v1/suggest`: products and completions by words, typed or said."""
 
 import secrets
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Depends, File, Query, UploadFile
 from pydantic import Field
 from starlette.responses import JSONResponse
 
 from shopkeeper.serving.filters import FILTER_CHARS_MAX, FILTERS_MAX, cut, parse
 from shopkeeper.serving.house import PROBLEMS, House
-from shopkeeper.serving.types import PERSON_CHARS_MAX, AnswerOut, SuggestOut, answered
+from shopkeeper.serving.types import PERSON_CHARS_MAX, AnswerOut, SuggestOut, VoiceOut, answered
 from shopkeeper.serving.visits import Who
 
 Price = Annotated[float | None, Query(ge=0, le=1e9, allow_inf_nan=False, examples=[2.5])]
@@ -41,32 +41,48 @@ def router(house: House) -> APIRouter:
     """Return the routes."""
     routes = APIRouter(prefix="/v1", tags=["search"], responses=PROBLEMS)
 
-    @routes.get("/search", response_model=AnswerOut)
-    async def search(
-        q: Annotated[str, Query(description="What was typed.", examples=["tea light"])],
-        who: Annotated[Who, Depends(_who)],
+    async def page(
         reading: Annotated[dict[str, Any], Depends(_reading)],
         bounds: Annotated[dict[str, Any], Depends(_bounds)],
         k: Annotated[int, Query(ge=1, le=house.size_max)] = 24,
         offset: Annotated[int, Query(ge=0, le=100 * house.size_max)] = 0,
         filters: Annotated[list[str] | None, Query(alias="filter", examples=["brand:Acme"])] = None,
         sort: Annotated[str, Query(max_length=40, examples=["price_asc"])] = "relevance",
+    ) -> dict[str, Any]:
+        return {
+            "k": k,
+            "offset": offset,
+            "filters": parse(filters or []),
+            "sort": sort,
+            **bounds,
+            **reading,
+        }
+
+    Page = Annotated[dict[str, Any], Depends(page)]  # noqa: N806
+
+    @routes.get("/search", response_model=AnswerOut)
+    async def search(
+        q: Annotated[str, Query(description="What was typed.", examples=["tea light"])],
+        who: Annotated[Who, Depends(_who)],
+        wanted: Page,
     ) -> JSONResponse:
         """Find products by words and meaning."""
         query, notes = cut(q)
-        answer = await house.calls.answer(
-            house.shop.search,
-            query,
-            k=k,
-            offset=offset,
-            filters=parse(filters or []),
-            sort=sort,
-            **bounds,
-            **reading,
-            **who,
-        )
+        answer = await house.calls.answer(house.shop.search, query, **wanted, **who)
         house.metrics.answered("search", len(answer.results))
         return answered(answer, notes)
+
+    @routes.post("/search/voice", response_model=VoiceOut)
+    async def search_by_voice(
+        audio: Annotated[UploadFile, File(description="A wav, webm, ogg, mp3, flac or m4a file.")],
+        who: Annotated[Who, Depends(_who)],
+        wanted: Page,
+    ) -> JSONResponse:
+        """Find products by what is said in a recording."""
+        said = await audio.read()
+        answer = await house.calls.hear(house.shop.search_by_voice, said, **wanted, **who)
+        house.metrics.answered("search_by_voice", len(answer.results))
+        return answered(answer)
 
     @routes.get("/suggest", response_model=SuggestOut)
     async def suggest(

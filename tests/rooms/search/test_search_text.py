@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shopkeeper.search.text import QUERY_CHARS_MAX, clean, product_text, words
+from shopkeeper.search.text import QUERY_CHARS_MAX, clean, product_text, spoken, words
 
 
 @pytest.mark.parametrize(
@@ -20,7 +20,10 @@ from shopkeeper.search.text import QUERY_CHARS_MAX, clean, product_text, words
         ("2 in 1", ["2", "in", "1"]),
         ("Women's caffè", ["womens", "caffe"]),
         ("ﬁne ｗｉｄｅ", ["fine", "wide"]),
-        ("红茶杯", ["红", "茶", "杯", "红茶", "茶杯"]),
+        ("红茶杯", ["红", "茶", "杯", "红茶", "茶杯", "茶杯"]),
+        ("保温杯", ["保", "温", "杯", "保温", "温杯", "保温", "保温杯"]),
+        ("Nike 男鞋 42码", ["nike", "男", "鞋", "男鞋", "男鞋", "42", "码"]),
+        ("茶のカップ", ["茶", "の", "カ", "ッ", "フ", "茶の", "のカ", "カッ", "ッフ"]),
         ("<b>tea</b>; drop table--", ["b", "tea", "b", "drop", "table"]),
         ("a\x00b\u200bc\ud800d", ["a", "b", "c", "d"]),
         ("🎉 ?!", []),
@@ -29,6 +32,20 @@ from shopkeeper.search.text import QUERY_CHARS_MAX, clean, product_text, words
 )
 def test_text_becomes_the_words_people_see(text, expected):
     assert words(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("冬天穿的羽绒服", ["冬天", "穿", "的", "羽绒服"]),
+        ("iPhone 手机壳 5 ft", ["iphone", "手机", "壳", "5ft"]),
+        ("blue kettle", ["blue", "kettle"]),
+        ("한국 커피", ["한국", "커피"]),
+        (None, []),
+    ],
+)
+def test_spoken_words_are_those_a_person_would_name(text, expected):
+    assert spoken(text) == expected
 
 
 @given(st.text())

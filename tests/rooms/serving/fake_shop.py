@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+from shopkeeper.contracts import Heard
 from shopkeeper.engine.answers import Answer, Receipt, Result
 from shopkeeper.errors import BadRequest, NotFitted, NotFound
 from shopkeeper.search.understanding import Chip, Understood
@@ -134,6 +135,21 @@ class FakeShop:
         if not understand or query != "whit" or chip.key in ignore:
             return answer
         return replace(answer, understood=Understood(query, "white", "white", chips=(chip,)))
+
+    def search_by_picture(self, picture, *, k=24):
+        self._check(k)
+        if not picture.startswith(b"\x89PNG"):
+            raise BadRequest("picture", "This is no picture that can be read.")
+        return self._answer(list(self.things)[:k], "Looks like your picture", "picture")
+
+    def search_pictures(self, words, *, k=24):
+        return self.search(words, k=k)
+
+    def search_by_voice(self, audio, **page):
+        if not audio.startswith(b"said "):
+            raise BadRequest("audio", "This is no recording that can be read.")
+        heard = Heard(audio[5:].decode(), "en", 1.5)
+        return replace(self.search(heard.text, **page), heard=heard)
 
     def suggest(self, prefix, *, k=8):
         self._check(k)

@@ -75,6 +75,36 @@ def test_what_was_understood_travels_and_can_be_taken_back_or_switched_off(clien
     assert client.get("/v1/search?q=whit&understand=false").json()["understood"] is None
 
 
+def by_voice(client, said, **page):
+    return client.post("/v1/search/voice", params=page, files={"audio": ("said.webm", said)})
+
+
+def test_a_recording_is_answered_like_the_words_that_were_heard(client):
+    said = by_voice(client, b"said pillar candle", k=2, filter="brand:Maker")
+    typed = client.get("/v1/search?q=pillar candle&k=2&filter=brand:Maker").json()
+    body = said.json()
+    assert [found["id"] for found in body["results"]] == [found["id"] for found in typed["results"]]
+    assert body["heard"] == {"text": "pillar candle", "language": "en", "seconds": 1.5}
+    assert "heard" not in typed
+    assert 'place="search_by_voice"' in client.get("/metrics").text
+
+
+def test_a_recording_that_cannot_be_is_a_problem_that_names_it(client):
+    for answer, status, field in (
+        (by_voice(client, b"noise"), 422, "audio"),
+        (by_voice(client, b""), 422, "audio"),
+        (by_voice(client, b"said tea", k=0), 422, "k"),
+        (by_voice(client, b"said tea", filter="nonsense:1"), 422, "filter"),
+        (by_voice(client, b"x" * 300_000), 413, "body"),
+        (client.post("/v1/search/voice"), 422, "audio"),
+        (client.post("/v1/search/voice", json={"audio": "x"}), 422, "audio"),
+        (client.post("/v1/search/voice", data={"audio": "words"}), 422, "audio"),
+    ):
+        assert answer.status_code == status, answer.text
+        assert answer.headers["content-type"] == "application/problem+json"
+        assert answer.json()["field"] == field
+
+
 BAD = [
     ("/v1/search?q=tea&k=0", "k"),
     ("/v1/search?q=tea&k=1000000", "k"),

@@ -1,0 +1,82 @@
+"""Which text encoder a shop uses, ready to encode.
+
+The one that [search] names; else `minilm` for a shop in English and `e5` for any other, by
+[shop] languages or, without those, by the titles. Knows nothing of vectors.
+"""
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from shopkeeper import registry
+from shopkeeper.config import Config
+from shopkeeper.errors import Missing
+from shopkeeper.search.languages import languages
+
+ENGLISH, MANY = "minilm", "e5"
+TITLES_MAX = 5_000
+"""So many titles are looked at, spread over the catalogue."""
+
+_log = logging.getLogger(__name__)
+
+
+def names(config: Config, tables: Sequence[pl.DataFrame]) -> list[str]:
+    """Name the encoders to try, the one that suits the shop first.
+
+    Args:
+        config: What the shop says of encoder and languages.
+        tables: `schema.PRODUCTS` rows, whose titles tell the languages where the shop does not.
+
+    Returns:
+        One name; or two where only titles tell, since a guess must not keep a shop from training.
+    """
+    if config.search.encoder:
+        return [config.search.encoder]
+    if config.shop.languages:
+        return [ENGLISH if set(config.shop.languages) == {"en"} else MANY]
+    found = languages(_titles(tables))
+    return [ENGLISH] if set(found) <= {"en"} else [MANY, ENGLISH]
+
+
+def ready(folder: Path, config: Config, tables: Sequence[pl.DataFrame], **settings: Any) -> Any:
+    """Return the encoder of a shop, exported if that was not done yet.
+
+    Args:
+        folder: The shop's folder, whose `cache` keeps the exported encoder.
+        config: Names the encoder, or the languages.
+        tables: `schema.PRODUCTS` rows.
+        **settings: Settings that count where the encoder has them and shop.toml is silent.
+
+    Returns:
+        A `contracts.Encoder`.
+
+    Raises:
+        Missing: The training extra or the model is not installed.
+    """
+    wanted, *others = names(config, tables)
+    try:
+        return _made(wanted, folder, config, settings)
+    except Missing as error:
+        if not others:
+            raise
+        _log.warning(
+            "the titles are not all in English, but %s takes the place of %s: %s "
+            "Name the shop's languages or its encoder in shop.toml to be asked no more.",
+            *(others[0], wanted, error),
+        )
+        return _made(others[0], folder, config, settings)
+
+
+def _made(name: str, folder: Path, config: Config, settings: dict[str, Any]) -> Any:
+    fields = registry.find("encoders", name).Config.__dataclass_fields__
+    fitting = {key: value for key, value in settings.items() if key in fields}
+    encoder = registry.build("encoders", name, **(fitting | config.part("encoders", name)))
+    return encoder.ensure(folder / "cache" / f"encoder-{name}")
+
+
+def _titles(tables: Sequence[pl.DataFrame]) -> list[str]:
+    titles = [title for table in tables if "title" in table.columns for title in table["title"]]
+    return [title for title in titles[:: max(1, len(titles) // TITLES_MAX)] if title]
