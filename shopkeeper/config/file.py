@@ -97,10 +97,13 @@ def write(config: Config, parts: Mapping[str, type[Any]]) -> str:
 
 
 def comments(section: type[Any]) -> dict[str, str]:
-    """Return the string below each field of a settings class, by field."""
+    """Return the string below each field of a settings class, by field; also those taken over."""
+    found: dict[str, str] = {}
+    for base in section.__bases__:
+        if dataclasses.is_dataclass(base):
+            found |= comments(base)
     tree = ast.parse(textwrap.dedent(inspect.getsource(section)))
     body = typing.cast(ast.ClassDef, tree.body[0]).body
-    found = {}
     for field, below in itertools.pairwise(body):
         if (
             isinstance(field, ast.AnnAssign)
