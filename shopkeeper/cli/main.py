@@ -17,6 +17,7 @@ from shopkeeper.cli import (
     quarantine,
     run,
     setup,
+    synonyms,
 )
 from shopkeeper.errors import ShopkeeperError
 
@@ -27,7 +28,19 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Search, recommendations and a storefront that a shop runs itself.",
 )
-for group in (setup, quarantine, learn, features, measure, anomalies, lineage, ask, profile, run):
+for group in (
+    setup,
+    quarantine,
+    learn,
+    features,
+    measure,
+    anomalies,
+    lineage,
+    ask,
+    profile,
+    synonyms,
+    run,
+):
     group.register(app)
 
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from shopkeeper.contracts import Heard
+from shopkeeper.search.understanding import Understood
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,8 @@ class Answer:
     """What the caller should know, such as `No results for ...; showing similar words.`"""
     facets: dict[str, list[tuple[str, int]]] = field(default_factory=dict)
     """For searches: values and counts by attribute, most frequent first."""
+    understood: Understood | None = None
+    """For searches: how the query was read, with what a shopper may take back."""
     heard: Heard | None = None
     """For searches by voice: what was said."""
 

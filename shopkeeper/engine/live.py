@@ -16,15 +16,15 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
 from shopkeeper import registry
 from shopkeeper.arrays import Asked, Ids, Picks, Rows
 from shopkeeper.config import Config, Placement
 from shopkeeper.contracts import Encoder, Policy, Recommender
-from shopkeeper.engine.catalogue import Catalogue, minor_price
+from shopkeeper.engine.catalogue import Catalogue
 from shopkeeper.engine.clock import Clock
 from shopkeeper.engine.compact import fold_log, past_events, unfolded
+from shopkeeper.engine.finding import Finder, Found
 from shopkeeper.engine.fusion import Fusion
 from shopkeeper.engine.known import lake_of, records_of
 from shopkeeper.engine.page import compose
@@ -32,8 +32,9 @@ from shopkeeper.engine.pictures import Pictures
 from shopkeeper.errors import BadData, NotFitted, ShopkeeperError
 from shopkeeper.operations.bundles import Bundles
 from shopkeeper.schema import CATEGORY, ITEM
-from shopkeeper.search.catalogue import ProductSearch, SearchPage
+from shopkeeper.search.catalogue import ProductSearch
 from shopkeeper.search.suggest import Suggest
+from shopkeeper.search.understanding import Understanding
 from shopkeeper.store.lake import Lake
 from shopkeeper.store.records import Records
 from shopkeeper.streaming.log import EventLog
@@ -43,6 +44,7 @@ _log = logging.getLogger(__name__)
 
 SALES = "sales.parquet"
 FUSION = "fusion"
+UNDERSTANDING = "search/understanding"
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -58,6 +60,8 @@ class Models:
     encoder: Encoder
     search: ProductSearch
     suggest: Suggest
+    understanding: Understanding | None
+    """None where the bundle was made before there was any."""
     sales: Mapping[str, float]
     """Baskets by product, in the newest period."""
     pictures: Pictures | None
@@ -73,6 +77,7 @@ class Models:
         }
         sold = pl.read_parquet(folder / SALES)
         fusion = _fusion(folder, recommenders) if (folder / FUSION).is_dir() else None
+        reading = folder / UNDERSTANDING
         if fusion is not None and fusion.names() != about.get("ranker_features"):
             raise BadData(
                 f"The models of bundle {version} were learned by another version of Shopkeeper. "
@@ -86,6 +91,7 @@ class Models:
             encoder=registry.load(folder / "encoder"),
             search=ProductSearch(registry.load(folder / "search" / "index")),
             suggest=Suggest().restore(folder / "search"),
+            understanding=Understanding().restore(reading) if reading.is_dir() else None,
             sales=dict(zip(sold[ITEM].to_list(), sold["baskets"].to_list(), strict=True)),
             pictures=Pictures.restore(folder),
         )
@@ -238,34 +244,11 @@ class Live:
             k,
         )
 
-    def find(
-        self,
-        query: str,
-        *,
-        filters: Mapping[str, Sequence[str]] | None,
-        price_min: float | None,
-        price_max: float | None,
-        **page: Any,
-    ) -> SearchPage:
-        """Search the catalogue; see `Shop.search`."""
-        currency, models = self._currency(), self.models
-        bounds: dict[str, Any] = {
-            name: None if price is None else minor_price(price, currency, name)
-            for name, price in (("price_min", price_min), ("price_max", price_max))
-        }
-        vector: NDArray[np.float32] | None = None
-        if query.strip():
-            vector = models.encoder.encode([query], "query")[0]
-        chosen = {name: list(values) for name, values in (filters or {}).items()}
-        return models.search.search(
-            query,
-            vector,
-            self.catalogue.all(),
-            filters=chosen,
-            popularity=models.sales,
-            **bounds,
-            **page,
-        )
+    def find(self, query: str, **asked: Any) -> Found:
+        """Search the catalogue; see `Finder.find`."""
+        models = self.models
+        finder = Finder(models.search, models.encoder, models.understanding, models.sales)
+        return finder.find(query, self.catalogue.all(), self._currency(), **asked)
 
     def complete(self, typed: str, k: int) -> list[tuple[str, str]]:
         """Complete what is being typed."""

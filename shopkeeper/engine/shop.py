@@ -11,6 +11,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
@@ -136,6 +137,8 @@ class Shop(ByVoice):
         sort: str = "relevance",
         user_id: str | None = None,
         visitor_id: str | None = None,
+        understand: bool = True,
+        ignore: Sequence[str] = (),
     ) -> Answer:
         """Find products by words.
 
@@ -149,9 +152,11 @@ class Shop(ByVoice):
             sort: `relevance`, `price_asc`, `price_desc` or `newest`.
             user_id: Who asks; results do not depend on it.
             visitor_id: Which visitor asks; likewise.
+            understand: Whether errors are mended, and prices and attributes read out of the words.
+            ignore: Keys of `understood.chips` that the shopper took back.
 
         Returns:
-            The page, with facets.
+            The page, with facets and what was understood.
 
         Raises:
             BadRequest: An argument is out of range or names what is not there.
@@ -169,18 +174,14 @@ class Shop(ByVoice):
             price_min=price_min,
             price_max=price_max,
             sort=sort,
+            ignore=tuple(ignore) if understand else None,
         )
-        why = {"lexical": "Matches your words", "dense": "Close in meaning"}
-        page = found.rows
-        sentences = [
-            why.get(source, "Matches your words and their meaning") for source in page[SOURCE]
-        ]
-        if not query.strip():
-            sentences = ["Popular in this shop"] * page.height
-        rows = list(page.select(ITEM, SCORE, RANK, SOURCE).iter_rows())
-        return answered(
-            live, rows, sentences, found.total, began, notes=found.notes, facets=found.facets
+        page = found.page
+        rows = list(page.rows.select(ITEM, SCORE, RANK, SOURCE).iter_rows())
+        answer = answered(
+            live, rows, found.sentences(), page.total, began, notes=page.notes, facets=page.facets
         )
+        return replace(answer, understood=found.understood)
 
     def search_by_picture(self, picture: bytes, *, k: int = 24) -> Answer:
         """Find products that look like a picture file; see `engine.looks.by_picture`."""

@@ -16,13 +16,13 @@ from shopkeeper import registry
 from shopkeeper.config import Config
 from shopkeeper.contracts import Encoder, Index
 from shopkeeper.encoders import VectorCache
-from shopkeeper.engine import anomalies, encoding
+from shopkeeper.engine import anomalies, encoding, understanding
 from shopkeeper.engine.compact import copy_log
 from shopkeeper.engine.evaluate import measure, split_of
 from shopkeeper.engine.fusion import Fusion
 from shopkeeper.engine.known import known_of, lake_of, products_of
 from shopkeeper.engine.learn import Known, Learner, learn
-from shopkeeper.engine.live import SALES, save_fusion
+from shopkeeper.engine.live import SALES, UNDERSTANDING, save_fusion
 from shopkeeper.engine.pictures import Pictures, learn_pictures
 from shopkeeper.engine.report import FUSION, write_report
 from shopkeeper.operations.bundles import Bundles
@@ -72,6 +72,8 @@ def train(folder: Path, config: Config) -> dict[str, Any]:
         last: datetime = known.events[TIME].max()  # type: ignore[assignment]
         with stage("final"):
             fusion = _finish(known, learner, fusion, last)
+        with stage("understanding"):
+            reading = understanding.learn(folder, config, known.products, encoder)
         bundles = Bundles(folder / "bundles")
         about = _about(known, learner, fusion, report) | {"loads": loads}
         with stage("publish"), bundles.writing(about) as new:
@@ -80,6 +82,7 @@ def train(folder: Path, config: Config) -> dict[str, Any]:
             save_fusion(fusion, new)
             findable = Findable(known.products, encoder, vectors, pictures)
             _write_search(new, config, findable, _sales(known, config.train.period_days * 3))
+            reading.save(new / UNDERSTANDING)
         shutil.rmtree(checkpoints, ignore_errors=True)
     return {"version": bundles.current(), "report": report, "metrics": about["metrics"]}
 

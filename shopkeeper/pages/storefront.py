@@ -146,7 +146,7 @@ def search_url(asked: dict[str, Any], **changes: Any) -> str:
     Args:
         asked: `query`, `filters`, `price_min`, `price_max`, `sort` of the page at hand.
         **changes: The same names; `toggle=(attribute, value)` sets or clears one filter, `page`
-            goes to another page.
+            goes to another page, `ignore` takes back one thing that was understood.
 
     Returns:
         A path with its query string.
@@ -161,6 +161,9 @@ def search_url(asked: dict[str, Any], **changes: Any) -> str:
     for name in ("price_min", "price_max"):
         if asked[name] is not None:
             pairs.append((name, f"{asked[name]:g}"))
+    ignored = [*asked.get("ignore", ()), *([changes["ignore"]] if "ignore" in changes else [])]
+    if pairs[0][1] == asked["query"]:
+        pairs += [("ignore", key) for key in ignored]
     if (sort := changes.get("sort", asked["sort"])) != "relevance":
         pairs.append(("sort", sort))
     if changes.get("page", 1) > 1:

@@ -44,6 +44,8 @@ _CANONICAL = {spelling: unit for unit, spellings in UNITS.items() for spelling i
 _MEASURE = re.compile(
     rf"(\d+(?:\.\d+)?)[ -]?({'|'.join(sorted(_CANONICAL, key=len, reverse=True))})\b"
 )
+_INCHES = re.compile(r"(\d+(?:\.\d+)?)(?:[ -]?in(?=\s*(?:$|[,.;)]))|\")")
+"""`15 in` counts as inches only where nothing follows: `3 in 1` and `2 in red` are none."""
 _WORD = re.compile(r"\d+\.\d+[^\W_]*|[^\W_]+")
 _WIDE = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]+")
 _SPACE = re.compile(r"\s+")
@@ -109,6 +111,7 @@ def _words(plain: str) -> list[str]:
     """Split clean text at what is neither letter nor digit, sizes joined to their units."""
     plain = plain.replace("'", "").replace("’", "")
     plain = _MEASURE.sub(lambda found: found[1] + _CANONICAL[found[2]] + " ", plain)
+    plain = _INCHES.sub(r"\1in ", plain)
     return _WORD.findall(plain)
 
 

@@ -20,6 +20,7 @@ from shopkeeper.pages import storefront as drawing
 from shopkeeper.serving import visits
 from shopkeeper.serving.filters import cut, parse
 from shopkeeper.serving.house import House
+from shopkeeper.serving.routes.search import Ignored
 from shopkeeper.serving.views import PAGE_SIZE, Views
 from shopkeeper.serving.visits import Visit
 
@@ -114,6 +115,7 @@ class _Pages(_Front):
         price_min: str = "",
         price_max: str = "",
         sort: Annotated[str, Query(max_length=40)] = "relevance",
+        ignore: Ignored = None,
     ) -> Response:
         query, notes = cut(q.strip())
         asked: dict[str, Any] = {
@@ -122,6 +124,7 @@ class _Pages(_Front):
             "price_min": _price("price_min", price_min),
             "price_max": _price("price_max", price_max),
             "sort": sort,
+            "ignore": ignore or [],
         }
 
         def work() -> Response:

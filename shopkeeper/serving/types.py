@@ -9,6 +9,7 @@ from pydantic import BaseModel, Field
 from starlette.responses import JSONResponse
 
 from shopkeeper.engine.answers import Answer, Result
+from shopkeeper.search.understanding import Understood
 
 PERSON_CHARS_MAX = 200
 ITEMS_MAX = 500
@@ -44,6 +45,26 @@ class FacetValue(BaseModel):
     count: int
 
 
+class ChipOut(BaseModel):
+    """One thing that was understood."""
+
+    kind: str = Field(examples=["spelling", "price", "brand"])
+    text: str = Field(description="What a page shows.", examples=["mgu → mug"])
+    key: str = Field(description="Send it back in `ignore` to undo it.", examples=["spelling:mgu"])
+
+
+class UnderstoodOut(BaseModel):
+    """How a query was read."""
+
+    text: str = Field(description="The query as it was meant, without the words of a price.")
+    filters: dict[str, list[str]]
+    price_min: float | None
+    price_max: float | None
+    intent: str = Field(description="Empty where none is known.", examples=["product", "service"])
+    intent_chance: float = Field(description="From 0 to 1.")
+    chips: list[ChipOut]
+
+
 class AnswerOut(BaseModel):
     """A page of products."""
 
@@ -54,6 +75,7 @@ class AnswerOut(BaseModel):
     results: list[ResultOut]
     notes: list[str]
     facets: dict[str, list[FacetValue]]
+    understood: UnderstoodOut | None = Field(None, description="For searches.")
 
 
 class HeardOut(BaseModel):
@@ -168,6 +190,21 @@ def result(found: Result) -> dict[str, Any]:
     return {**found.product, "id": found.id, **how, "reason": found.reason}
 
 
+def understood(found: Understood | None) -> dict[str, Any] | None:
+    """Return how a query was read as JSON."""
+    if found is None:
+        return None
+    return {
+        "text": found.text,
+        "filters": found.filters,
+        "price_min": found.price_min,
+        "price_max": found.price_max,
+        "intent": found.intent,
+        "intent_chance": found.intent_chance,
+        "chips": [{"kind": c.kind, "text": c.text, "key": c.key} for c in found.chips],
+    }
+
+
 def answered(answer: Answer, notes: list[str] | None = None) -> Json:
     """Return an answer as JSON, its number also in the header.
 
@@ -190,6 +227,7 @@ def answered(answer: Answer, notes: list[str] | None = None) -> Json:
             name: [{"value": value, "count": count} for value, count in values]
             for name, values in answer.facets.items()
         },
+        "understood": understood(answer.understood),
     }
     if answer.heard:
         content["heard"] = asdict(answer.heard)

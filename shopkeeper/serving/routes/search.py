@@ -4,14 +4,19 @@ import secrets
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, File, Query, UploadFile
+from pydantic import Field
 from starlette.responses import JSONResponse
 
-from shopkeeper.serving.filters import cut, parse
+from shopkeeper.serving.filters import FILTER_CHARS_MAX, FILTERS_MAX, cut, parse
 from shopkeeper.serving.house import PROBLEMS, House
 from shopkeeper.serving.types import PERSON_CHARS_MAX, AnswerOut, SuggestOut, VoiceOut, answered
 from shopkeeper.serving.visits import Who
 
 Price = Annotated[float | None, Query(ge=0, le=1e9, allow_inf_nan=False, examples=[2.5])]
+Ignored = Annotated[
+    list[Annotated[str, Field(max_length=FILTER_CHARS_MAX)]] | None,
+    Query(max_length=FILTERS_MAX, description="Keys of chips that are taken back."),
+]
 Person = Annotated[str | None, Query(min_length=1, max_length=PERSON_CHARS_MAX)]
 
 
@@ -19,25 +24,38 @@ async def _who(user_id: Person = None, visitor_id: Person = None) -> Who:
     return {"user_id": user_id, "visitor_id": visitor_id}
 
 
+async def _reading(
+    understand: Annotated[
+        bool, Query(description="Whether errors are mended, and prices and attributes read.")
+    ] = True,
+    ignore: Ignored = None,
+) -> dict[str, Any]:
+    return {"understand": understand, "ignore": ignore or ()}
+
+
+async def _bounds(price_min: Price = None, price_max: Price = None) -> dict[str, Any]:
+    return {"price_min": price_min, "price_max": price_max}
+
+
 def router(house: House) -> APIRouter:
     """Return the routes."""
     routes = APIRouter(prefix="/v1", tags=["search"], responses=PROBLEMS)
 
     async def page(
+        reading: Annotated[dict[str, Any], Depends(_reading)],
+        bounds: Annotated[dict[str, Any], Depends(_bounds)],
         k: Annotated[int, Query(ge=1, le=house.size_max)] = 24,
         offset: Annotated[int, Query(ge=0, le=100 * house.size_max)] = 0,
         filters: Annotated[list[str] | None, Query(alias="filter", examples=["brand:Acme"])] = None,
-        price_min: Price = None,
-        price_max: Price = None,
         sort: Annotated[str, Query(max_length=40, examples=["price_asc"])] = "relevance",
     ) -> dict[str, Any]:
         return {
             "k": k,
             "offset": offset,
             "filters": parse(filters or []),
-            "price_min": price_min,
-            "price_max": price_max,
             "sort": sort,
+            **bounds,
+            **reading,
         }
 
     Page = Annotated[dict[str, Any], Depends(page)]  # noqa: N806

@@ -83,3 +83,9 @@ def test_product_text_leaves_out_a_size_at_the_end_of_the_title():
         {"title": ["Ice, 22 lb", "Ice, 22 lb bag", "22 lb"], "size": ["22 lb", "22 lb", None]}
     )
     assert product_text(products).to_list() == ["Ice", "Ice, 22 lb bag", "22 lb"]
+
+
+def test_in_is_a_unit_only_where_nothing_follows_it():
+    assert words("tv 15 in") == words("TV 15 inch") == words('tv 15"')
+    assert words("3 in 1 cleaner") == ["3", "in", "1", "cleaner"]
+    assert words("set of 2 in red") == ["set", "of", "2", "in", "red"]

@@ -9,6 +9,7 @@ from pathlib import Path
 from shopkeeper.contracts import Heard
 from shopkeeper.engine.answers import Answer, Receipt, Result
 from shopkeeper.errors import BadRequest, NotFitted, NotFound
+from shopkeeper.search.understanding import Chip, Understood
 from shopkeeper.streaming.events import normalise
 from shopkeeper.streaming.log import EventLog
 from shopkeeper.streaming.state import OnlineState
@@ -102,6 +103,8 @@ class FakeShop:
         sort="relevance",
         user_id=None,  # noqa: ARG002
         visitor_id=None,  # noqa: ARG002
+        understand=True,
+        ignore=(),
     ):
         self._check(k, offset)
         if sort not in ("relevance", "price_asc", "price_desc", "newest"):
@@ -127,7 +130,11 @@ class FakeShop:
             values = [self.things[name][key] for name in found if key in self.things[name]]
             facets[key] = sorted({(value, values.count(value)) for value in values})
         page = found[offset : offset + k]
-        return self._answer(page, "Matches your words", "lexical", len(found), notes, facets)
+        answer = self._answer(page, "Matches your words", "lexical", len(found), notes, facets)
+        chip = Chip("spelling", "whit → white", "spelling:whit")
+        if not understand or query != "whit" or chip.key in ignore:
+            return answer
+        return replace(answer, understood=Understood(query, "white", "white", chips=(chip,)))
 
     def search_by_picture(self, picture, *, k=24):
         self._check(k)

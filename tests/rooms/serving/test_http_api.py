@@ -67,6 +67,14 @@ def test_filters_prices_and_facets_travel_through(client):
     assert body["facets"]["brand"] == [{"value": "Maker", "count": body["total"]}]
 
 
+def test_what_was_understood_travels_and_can_be_taken_back_or_switched_off(client):
+    understood = client.get("/v1/search?q=whit").json()["understood"]
+    assert understood["text"] == "white"
+    assert [chip["key"] for chip in understood["chips"]] == ["spelling:whit"]
+    assert client.get("/v1/search?q=whit&ignore=spelling:whit").json()["understood"] is None
+    assert client.get("/v1/search?q=whit&understand=false").json()["understood"] is None
+
+
 def by_voice(client, said, **page):
     return client.post("/v1/search/voice", params=page, files={"audio": ("said.webm", said)})
 
@@ -107,6 +115,9 @@ BAD = [
     ("/v1/search?q=tea&filter=brand", "filter"),
     ("/v1/search?q=tea&filter=nonsense:1", "filter"),
     ("/v1/search?q=tea" + "&filter=brand:x" * 31, "filter"),
+    ("/v1/search?q=tea&understand=perhaps", "understand"),
+    ("/v1/search?q=tea" + "&ignore=x" * 31, "ignore"),
+    ("/v1/search?q=tea&ignore=" + "x" * 301, "ignore[0]"),
     ("/v1/search?q=tea&price_min=NaN", "price_min"),
     ("/v1/search?q=tea&price_min=cheap", "price_min"),
     ("/v1/search?q=tea&price_max=-1", "price_max"),

@@ -1,5 +1,6 @@
 """What people get: pages, forms that need no script, and nothing that runs which should not."""
 
+import html
 import re
 
 import pytest
@@ -158,6 +159,17 @@ def test_search_filters_sorts_pages_and_keeps_what_was_asked(client, shop):
     assert "Nothing here matches" in client.get("/search?q=zzzz").text
     searched = [row["search_term"] for row in shop.log.replay()]
     assert searched == ["a", "zzzz"]
+
+
+def test_what_was_understood_is_shown_and_every_link_keeps_what_was_taken_back(client):
+    page = client.get("/search?q=whit&sort=price_asc").text
+    (link,) = re.findall(
+        r'<a class="pill" href="([^"]*)" aria-label="Take back whit → white"', page
+    )
+    after = client.get(html.unescape(link)).text
+    assert "Take back" not in after
+    assert '<input type="hidden" name="ignore" value="spelling:whit">' in after
+    assert '<option value="price_asc" selected>' in after
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,158 @@
+"""What a shop needs to understand queries: its words, its synonyms, the examples of intents.
+
+Joins the lake, the shop's list of synonyms and the encoder with `search.understanding`.
+"""
+
+import json
+from collections import Counter
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from shopkeeper.config import Config
+from shopkeeper.data import anomalies
+from shopkeeper.encoders import VectorCache
+from shopkeeper.engine import encoding
+from shopkeeper.engine.known import decided_of, lake_of, records_of
+from shopkeeper.errors import BadData
+from shopkeeper.schema import EVENT_ID, EVENT_NAME, ITEM, SESSION, TIME, USER, VISITOR, WANTS
+from shopkeeper.search.understanding import Understanding, examples, synonyms
+from shopkeeper.search.understanding.intent import Examples, Intents
+from shopkeeper.search.understanding.synonyms import FILE, Pair
+
+TERM = "search_term"
+SEARCHES_MAX = 500_000
+"""How many of the newest searches are learned from."""
+EXAMPLES_FOLDER = "intents"
+"""A folder of the shop with examples of its own, in place of ours."""
+WORD_LETTERS_MIN = 3
+MINED_WORDS_MAX = 2_000
+"""How many of the most frequent words are compared by their vectors."""
+
+
+def learn(folder: Path, config: Config, products: pl.DataFrame, encoder: Any) -> Understanding:
+    """Learn to understand queries of a shop.
+
+    Args:
+        folder: The shop's folder; may hold `synonyms.csv` and a folder `intents`.
+        config: Its settings.
+        products: The catalogue.
+        encoder: The shop's encoder, ready.
+
+    Returns:
+        What belongs into the bundle.
+
+    Raises:
+        BadData: The list of synonyms or the examples cannot be read.
+    """
+    own = folder / EXAMPLES_FOLDER
+    texts, labels = examples.read(own) if own.is_dir() else examples.read()
+    vectors = VectorCache(folder / "cache" / "vectors").encode(encoder, texts, "query")
+    intents = Intents().fit(Examples(texts, vectors, labels))
+    queries = Counter(_searches(folder, config)[TERM].to_list())
+    return Understanding(intents).build(
+        products,
+        queries,
+        pairs=synonyms.read(folder / FILE),
+        sound=vocabulary(folder / "cache" / f"encoder-{encoder.address[1]}"),
+    )
+
+
+def mine(folder: Path, config: Config, vectors: bool = True) -> list[Pair]:
+    """Look for synonyms in the log and in the vectors of words, and write the shop's list.
+
+    Args:
+        folder: The shop's folder.
+        config: Its settings.
+        vectors: Whether words of the catalogue are compared by their vectors too.
+
+    Returns:
+        The whole list of the shop; what a person decided stays.
+
+    Raises:
+        BadData: Nothing was loaded yet, or the list cannot be read.
+    """
+    known = synonyms.read(folder / FILE)
+    found = synonyms.mine_visits(_visits(folder, config))
+    if vectors:
+        products = _products(folder, config)
+        encoder = encoding.ready(folder, config, [products], threads=config.store.threads)
+        words = _frequent(products)
+        cache = VectorCache(folder / "cache" / "vectors")
+        by_vector = synonyms.mine_vectors(words, cache.encode(encoder, words))
+        found = synonyms.merged(by_vector, found)
+    pairs = synonyms.merged(known, found)
+    synonyms.write(folder / FILE, pairs)
+    return pairs
+
+
+def listed(folder: Path) -> list[Pair]:
+    """Return the shop's list of synonyms."""
+    return synonyms.read(folder / FILE)
+
+
+def decide(folder: Path, word: str, synonym: str, approved: bool) -> None:
+    """Approve or reject one pair of the shop's list; NotFound if it is not there to reject."""
+    pairs = synonyms.decided(listed(folder), word, synonym, approved)
+    synonyms.write(folder / FILE, pairs)
+
+
+def _searches(folder: Path, config: Config) -> pl.DataFrame:
+    """Return the newest searches: visit, query and time; what anomalies mask is left out."""
+    return _events(folder, config, ("search", "view_search_results")).drop_nulls(TERM)
+
+
+def _visits(folder: Path, config: Config) -> list[tuple[str, str, str]]:
+    """Return visit, query, and the product that was looked at next, within half an hour."""
+    searches = _searches(folder, config).select("visit", TERM, TIME)
+    wanted = _events(folder, config, WANTS).drop_nulls(ITEM).select("visit", ITEM, TIME)
+    if searches.is_empty() or wanted.is_empty():
+        return []
+    ended = searches.sort(TIME).join_asof(
+        wanted.sort(TIME),
+        on=TIME,
+        by="visit",
+        strategy="forward",
+        tolerance="30m",
+        check_sortedness=False,
+    )
+    return list(ended.drop_nulls(ITEM).select("visit", TERM, ITEM).iter_rows())
+
+
+def _events(folder: Path, config: Config, names: tuple[str, ...]) -> pl.DataFrame:
+    """Return the newest events of some names with the visit that each belongs to."""
+    lake = lake_of(folder, config)
+    table = anomalies.learned(lake.table("events"), decided_of(folder, config, lake))
+    chosen = table.filter(table[EVENT_NAME].isin(names))
+    newest = chosen.order_by(chosen[TIME].desc(), chosen[EVENT_ID]).limit(SEARCHES_MAX)
+    columns = (SESSION, USER, VISITOR, TERM, ITEM, TIME)
+    rows: pl.DataFrame = newest.select(*columns).to_polars()
+    day = pl.col(TIME).dt.date().cast(pl.String)
+    person = pl.coalesce(USER, VISITOR) + " " + day
+    return rows.with_columns(pl.coalesce(SESSION, person).alias("visit")).drop_nulls("visit")
+
+
+def _products(folder: Path, config: Config) -> pl.DataFrame:
+    with closing(records_of(folder, config)) as records:
+        products: pl.DataFrame = records.all()
+    if products.is_empty():
+        raise BadData("This shop has no products yet. Run `shopkeeper ingest` first.")
+    return products
+
+
+def _frequent(products: pl.DataFrame) -> list[str]:
+    """Return the most frequent words of the catalogue that can mean something, no product ids."""
+    spelling = Understanding().build(products).spelling
+    words = [word for word in spelling.frequent() if len(word) >= WORD_LETTERS_MIN]
+    return words[:MINED_WORDS_MAX]
+
+
+def vocabulary(folder: Path) -> list[str]:
+    """Return the whole words that the encoder's tokenizer knows: words of the language."""
+    file = folder / "tokenizer.json"
+    if not file.is_file():
+        return []
+    known = json.loads(file.read_text("utf-8"))["model"].get("vocab", {})
+    return [word for word in known if len(word) >= WORD_LETTERS_MIN and word.isalpha()]
