@@ -220,6 +220,8 @@ def _trace(layout: Layout, file: Path) -> None:
     from transformers import AutoModel
     from transformers.utils import logging
 
+    from shopkeeper.training.text_model import pooled
+
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]
 
     class Pooled(torch.nn.Module):  # type: ignore[misc]
@@ -234,17 +236,7 @@ def _trace(layout: Layout, file: Path) -> None:
 
         def forward(self, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
             states = self.inner(input_ids=ids, attention_mask=mask).last_hidden_state
-            weights = mask.unsqueeze(-1).to(states.dtype)
-            if layout.pooling == "cls":
-                pooled = states[:, 0]
-            elif layout.pooling == "max":
-                pooled = (states - (1 - weights) * 1e9).max(dim=1).values
-            elif layout.pooling == "last":
-                here = torch.arange(mask.shape[1]) == mask.sum(1, keepdim=True) - 1
-                pooled = (states * here.unsqueeze(-1).to(states.dtype)).sum(1)
-            else:
-                pooled = (states * weights).sum(1) / weights.sum(1).clamp(min=1e-9)
-            return torch.nn.functional.normalize(pooled, dim=-1)
+            return pooled(states, mask, layout.pooling)
 
     # One text is shorter, so that nothing of the mask is traced as a constant.
     ids, mask = torch.tensor([[1, 2, 3], [1, 4, 3]]), torch.tensor([[1, 1, 1], [1, 1, 0]])

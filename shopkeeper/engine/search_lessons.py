@@ -79,7 +79,8 @@ def tune_encoder(
         BadData: There are too few pairs to learn from.
         Missing: The training extra is not installed.
     """
-    from shopkeeper.encoders import _weights
+    from shopkeeper.encoders import _layout, _weights
+    from shopkeeper.training.text_model import TextModel
     from shopkeeper.training.texts import tune
 
     if not hasattr(encoder.config, "model"):
@@ -90,7 +91,8 @@ def tune_encoder(
     texts = dict(zip(judged.products[PRODUCT_ID], before["passage"] + lines, strict=True))
     pairs = [(before["query"] + query, text) for query, text in pairs_of(judged, texts)]
     folder.mkdir(parents=True, exist_ok=True)
-    source = _weights.fetch(encoder.config.model, folder)
+    layout = _layout.read(_weights.fetch(encoder.config.model, folder / "source"))
+    source = TextModel(layout.transformer, layout.tokenizer, layout.pooling)
     checkpoints, target = folder / "checkpoints", folder / "model"
     checkpoints.mkdir(parents=True, exist_ok=True)
     with stage("tune", f"{len(pairs):,} pairs"):
@@ -100,6 +102,8 @@ def tune_encoder(
             measure=_measure(held, texts, tuning.seed, before["query"]),
             checkpoints=checkpoints,
         )  # fmt: skip
+    _layout.write(target, layout.pooling, encoder.prefixes)
+    shutil.rmtree(folder / "source", ignore_errors=True)
     shutil.rmtree(checkpoints)
     name = encoder.address[1]
     settings = {"tokens_max": encoder.config.tokens_max, "model": str(target)}

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 from shopkeeper.errors import BadData
 from shopkeeper.training.loop import Outcome, Plan, fast_bfloat16, train
+from shopkeeper.training.text_model import TextModel, Tokens, pooled
 
 # B pairs of a batch, P texts of a batch that may be the answer, T tokens, D width
 
@@ -82,7 +83,7 @@ class Tuning:
 
 
 def tune(
-    source: Path,
+    source: TextModel,
     target: Path,
     pairs: Sequence[tuple[str, str]],
     tuning: Tuning,
@@ -94,8 +95,8 @@ def tune(
     """Tune the model in `source` on pairs and write it into `target`.
 
     Args:
-        source: A folder of a BERT-like model with its tokenizer, as Hugging Face writes it.
-        target: Where the tuned model goes, in the same form.
+        source: A BERT-like model.
+        target: The folder where the tuned model goes, with its tokenizer.
         pairs: Question and answer each; a question may have several answers.
         tuning: How.
         hard: Finds texts that are easily taken for the answer; without it there is one round.
@@ -133,7 +134,7 @@ def tune(
                 plan,
                 (lambda: measure(network.encode)) if measure is not None else None,
                 checkpoints / f"round-{number}.safetensors" if checkpoints else None,
-                about=json.dumps([str(source), tuning.method, len(pairs)]),
+                about=json.dumps([str(source.transformer), tuning.method, len(pairs)]),
             )
         )
     network.save(target)
@@ -141,40 +142,35 @@ def tune(
 
 
 class Reader(nn.Module):  # type: ignore[misc]
-    """A text model whose answer is the mean of its tokens, of length 1; only part of it may learn.
+    """A text model whose answer is one vector of length 1; only part of it may learn.
 
     Args:
-        source: The model's folder.
+        source: The model.
         tuning: How much of it learns.
         steps: How many steps it will learn, at most.
     """
 
-    def __init__(self, source: Path, tuning: Tuning, steps: int = 1) -> None:
-        from transformers import AutoModel, AutoTokenizer
+    def __init__(self, source: TextModel, tuning: Tuning, steps: int = 1) -> None:
+        from transformers import AutoModel
         from transformers.utils import logging
 
         logging.disable_progress_bar()  # type: ignore[no-untyped-call]
         super().__init__()
-        self.source, self.tokens_max = source, tuning.tokens_max
-        self.tokenizer = AutoTokenizer.from_pretrained(source)
-        self.inner: Any = _learning(AutoModel.from_pretrained(source), tuning, steps)
+        self.source = source
+        self.tokens = Tokens(source.tokenizer, tuning.tokens_max)
+        inner = AutoModel.from_pretrained(source.transformer, local_files_only=True)
+        self.inner: Any = _learning(inner, tuning, steps)
         self.step = 0
 
     def forward(self, embedded_PTD: Tensor, mask_PT: Tensor) -> Tensor:
         """Return the vectors of texts whose words are looked up already, [P, D]."""
         states_PTD = self.inner(inputs_embeds=embedded_PTD, attention_mask=mask_PT)
-        weights_PT1 = mask_PT.unsqueeze(-1).to(embedded_PTD.dtype)
-        mean_PD = (states_PTD.last_hidden_state * weights_PT1).sum(1) / weights_PT1.sum(1)
-        return nn.functional.normalize(mean_PD.float(), dim=-1)
+        return pooled(states_PTD.last_hidden_state, mask_PT, self.source.pooling)
 
     def look_up(self, texts: Sequence[str]) -> tuple[Tensor, Tensor]:
         """Return the word embeddings [P, T, D] and the mask [P, T] of texts."""
-        tokens = self.tokenizer(
-            list(texts), padding=True, truncation=True, max_length=self.tokens_max,
-            return_tensors="pt",
-        )  # fmt: skip
-        words = self.inner.get_input_embeddings()
-        return words(tokens["input_ids"]), tokens["attention_mask"]
+        ids_PT, mask_PT = self.tokens(texts)
+        return self.inner.get_input_embeddings()(ids_PT), mask_PT
 
     def loss(self, batch: "Batch", tuning: Tuning) -> Tensor:
         """Return how far questions are from their answers, beside all other texts of the batch."""
@@ -236,7 +232,7 @@ class Reader(nn.Module):  # type: ignore[misc]
         if hasattr(inner, "merge_and_unload"):
             inner = inner.merge_and_unload()
         inner.save_pretrained(draft)
-        for file in self.source.iterdir():
+        for file in (*self.source.transformer.iterdir(), self.source.tokenizer):
             beside = draft / file.name
             if file.is_file() and not beside.exists() and file.suffix in (".json", ".txt"):
                 shutil.copyfile(file, beside)

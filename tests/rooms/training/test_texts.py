@@ -9,6 +9,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import AutoModel, BertConfig, BertModel, PreTrainedTokenizerFast
 
 from shopkeeper.errors import BadData
+from shopkeeper.training.text_model import TextModel
 from shopkeeper.training.texts import Reader, Tuning, _Lessons, tune
 
 NUM = 24
@@ -43,7 +44,7 @@ def source(tmp_path_factory):
         attention_probs_dropout_prob=0.0,
     )  # fmt: skip
     BertModel(shape).save_pretrained(folder)
-    return folder
+    return TextModel.of(folder)
 
 
 def _found(encode):
@@ -63,7 +64,7 @@ def _weights(folder):
 def test_pairs_that_belong_together_come_near(source, tmp_path):
     assert _found(Reader(source, QUICK).encode) < 0.3
     tune(source, tmp_path / "tuned", PAIRS, QUICK, measure=_found)
-    assert _found(Reader(tmp_path / "tuned", QUICK).encode) > 0.9
+    assert _found(Reader(TextModel.of(tmp_path / "tuned"), QUICK).encode) > 0.9
 
 
 @pytest.mark.parametrize("method", ["top_layers", "lora", "adalora"])
@@ -71,7 +72,7 @@ def test_only_the_part_that_the_method_names_learns(source, tmp_path, method):
     settings = {"layers": 1, "rank": 4, "lr": 1e-2, "epochs": 4}
     tuning = Tuning(method=method, batch=8, rounds=1, tokens_max=8, **settings)
     tune(source, tmp_path / "tuned", PAIRS, tuning)
-    before, after = _weights(source), _weights(tmp_path / "tuned")
+    before, after = _weights(source.transformer), _weights(tmp_path / "tuned")
     assert before.keys() == after.keys()
     changed = {name for name in before if not torch.allclose(before[name], after[name])}
     assert changed
@@ -123,7 +124,7 @@ def test_a_run_that_was_stopped_ends_as_a_calm_one(source, tmp_path):
 def test_nested_widths_and_noise_learn_too(source, tmp_path):
     tuning = replace(QUICK, widths=(8,), noise=0.05, epochs=30)
     tune(source, tmp_path / "tuned", PAIRS, tuning)
-    encode = Reader(tmp_path / "tuned", tuning).encode
+    encode = Reader(TextModel.of(tmp_path / "tuned"), tuning).encode
 
     def narrow(texts):
         cut = encode(texts)[:, :8]
@@ -149,3 +150,16 @@ def test_too_few_pairs_and_wrong_settings_are_said(source, tmp_path):
     for wrong in ({"method": "magic"}, {"rank": 0}, {"temperature": 0.0}, {"minutes": 0.0}):
         with pytest.raises(ValueError, match=next(iter(wrong))):
             Tuning(**wrong)
+
+
+@pytest.mark.parametrize("pooling", ["mean", "cls", "max", "last"])
+def test_a_text_is_pooled_as_the_model_says_whatever_stands_behind_its_end(source, pooling):
+    reader = Reader(replace(source, pooling=pooling), QUICK)
+    alone = reader.encode(["q1 a1"])
+    # Beside a longer text the shorter one is padded.
+    beside = reader.encode(["q1 a1", "q2 a2 q3 a3"])
+    np.testing.assert_allclose(alone[0], beside[0], atol=1e-5)
+    states = reader.inner(*[reader.tokens(["q1 a1"])[0]]).last_hidden_state[0].detach().numpy()
+    wanted = {"mean": states.mean(0), "cls": states[0], "max": states.max(0), "last": states[-1]}
+    unit = wanted[pooling] / np.linalg.norm(wanted[pooling])
+    np.testing.assert_allclose(alone[0], unit, atol=1e-5)
