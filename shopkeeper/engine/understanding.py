@@ -12,19 +12,16 @@ from typing import Any
 import polars as pl
 
 from shopkeeper.config import Config
-from shopkeeper.data import anomalies
 from shopkeeper.encoders import VectorCache
-from shopkeeper.engine import encoding
-from shopkeeper.engine.known import decided_of, lake_of, records_of
+from shopkeeper.engine import encoding, past_searches
+from shopkeeper.engine.known import records_of
+from shopkeeper.engine.past_searches import TERM, VISIT
 from shopkeeper.errors import BadData
-from shopkeeper.schema import EVENT_ID, EVENT_NAME, ITEM, SESSION, TIME, USER, VISITOR, WANTS
+from shopkeeper.schema import ITEM, TIME
 from shopkeeper.search.understanding import Understanding, examples, synonyms
 from shopkeeper.search.understanding.intent import Examples, Intents
 from shopkeeper.search.understanding.synonyms import FILE, Pair
 
-TERM = "search_term"
-SEARCHES_MAX = 500_000
-"""How many of the newest searches are learned from."""
 EXAMPLES_FOLDER = "intents"
 """A folder of the shop with examples of its own, in place of ours."""
 WORD_LETTERS_MIN = 3
@@ -51,7 +48,7 @@ def learn(folder: Path, config: Config, products: pl.DataFrame, encoder: Any) ->
     texts, labels = examples.read(own) if own.is_dir() else examples.read()
     vectors = VectorCache(folder / "cache" / "vectors").encode(encoder, texts, "query")
     intents = Intents().fit(Examples(texts, vectors, labels))
-    queries = Counter(_searches(folder, config)[TERM].to_list())
+    queries = Counter(past_searches.searches(folder, config)[TERM].to_list())
     return Understanding(intents).build(
         products,
         queries,
@@ -99,39 +96,11 @@ def decide(folder: Path, word: str, synonym: str, approved: bool) -> None:
     synonyms.write(folder / FILE, pairs)
 
 
-def _searches(folder: Path, config: Config) -> pl.DataFrame:
-    """Return the newest searches: visit, query and time; what anomalies mask is left out."""
-    return _events(folder, config, ("search", "view_search_results")).drop_nulls(TERM)
-
-
 def _visits(folder: Path, config: Config) -> list[tuple[str, str, str]]:
-    """Return visit, query, and the product that was looked at next, within half an hour."""
-    searches = _searches(folder, config).select("visit", TERM, TIME)
-    wanted = _events(folder, config, WANTS).drop_nulls(ITEM).select("visit", ITEM, TIME)
-    if searches.is_empty() or wanted.is_empty():
-        return []
-    ended = searches.sort(TIME).join_asof(
-        wanted.sort(TIME),
-        on=TIME,
-        by="visit",
-        strategy="forward",
-        tolerance="30m",
-        check_sortedness=False,
-    )
-    return list(ended.drop_nulls(ITEM).select("visit", TERM, ITEM).iter_rows())
-
-
-def _events(folder: Path, config: Config, names: tuple[str, ...]) -> pl.DataFrame:
-    """Return the newest events of some names with the visit that each belongs to."""
-    lake = lake_of(folder, config)
-    table = anomalies.learned(lake.table("events"), decided_of(folder, config, lake))
-    chosen = table.filter(table[EVENT_NAME].isin(names))
-    newest = chosen.order_by(chosen[TIME].desc(), chosen[EVENT_ID]).limit(SEARCHES_MAX)
-    columns = (SESSION, USER, VISITOR, TERM, ITEM, TIME)
-    rows: pl.DataFrame = newest.select(*columns).to_polars()
-    day = pl.col(TIME).dt.date().cast(pl.String)
-    person = pl.coalesce(USER, VISITOR) + " " + day
-    return rows.with_columns(pl.coalesce(SESSION, person).alias("visit")).drop_nulls("visit")
+    """Return visit, query, and the product that was wanted first after it."""
+    ended = past_searches.followed(folder, config).sort(TIME)
+    first = ended.unique((VISIT, TERM), keep="first", maintain_order=True)
+    return list(first.select(VISIT, TERM, ITEM).iter_rows())
 
 
 def _products(folder: Path, config: Config) -> pl.DataFrame:

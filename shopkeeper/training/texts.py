@@ -8,7 +8,6 @@ the one that went in. Knows nothing of shops: who knows hands in pairs and a way
 """
 
 import json
-import shutil
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -22,7 +21,7 @@ from torch import Tensor, nn
 
 from shopkeeper.errors import BadData
 from shopkeeper.training.loop import Outcome, Plan, fast_bfloat16, train
-from shopkeeper.training.text_model import TextModel, Tokens, pooled
+from shopkeeper.training.text_model import TextModel, Tokens, pooled, write_model
 
 # B pairs of a batch, P texts of a batch that may be the answer, T tokens, D width
 
@@ -226,18 +225,10 @@ class Reader(nn.Module):  # type: ignore[misc]
 
     def save(self, target: Path) -> None:
         """Write the model, what was learned merged into its weights, in one step."""
-        draft = target.with_name(f".{target.name}.part")
-        shutil.rmtree(draft, ignore_errors=True)
         inner = self.inner
         if hasattr(inner, "merge_and_unload"):
             inner = inner.merge_and_unload()
-        inner.save_pretrained(draft)
-        for file in (*self.source.transformer.iterdir(), self.source.tokenizer):
-            beside = draft / file.name
-            if file.is_file() and not beside.exists() and file.suffix in (".json", ".txt"):
-                shutil.copyfile(file, beside)
-        shutil.rmtree(target, ignore_errors=True)
-        draft.replace(target)
+        write_model(inner, self.source, target)
 
 
 @dataclass(frozen=True)
