@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from shopkeeper.cli._given import settings_of
 from shopkeeper.cli._show import emit, table
 from shopkeeper.engine.judged_search import benchmark_search
 from shopkeeper.errors import BadConfig
@@ -103,7 +104,7 @@ def measure(
     Example: shopkeeper benchmark sequential beauty.txt --seeds 3 --minutes 30 --json
     """
     found = benchmark(
-        recommender, file, seeds=range(seeds), minutes=minutes, settings=_settings(setting or [])
+        recommender, file, seeds=range(seeds), minutes=minutes, settings=settings_of(setting or [])
     )
     if json:
         emit(found)
@@ -136,24 +137,3 @@ def _show_search(found: dict[str, Any]) -> None:
         )
     if found["chosen"]:
         print("Chosen: " + ", ".join(f"{name} = {v:g}" for name, v in found["chosen"].items()))
-
-
-def _settings(given: list[str]) -> dict[str, Any]:
-    settings: dict[str, Any] = {}
-    for pair in given:
-        name, equals, value = pair.partition("=")
-        if not equals:
-            raise BadConfig(f"--set takes name=value, got '{pair}'. Write it as {pair}=VALUE.")
-        settings[name] = _value(value)
-    return settings
-
-
-def _value(text: str) -> Any:
-    if text in ("true", "false"):
-        return text == "true"
-    for kind in (int, float):
-        try:
-            return kind(text)
-        except ValueError:
-            continue
-    return text

@@ -6,7 +6,6 @@ from typing import Any
 
 import tomlkit
 from tomlkit.exceptions import TOMLKitError
-from tomlkit.items import Table
 
 from shopkeeper.config.file import read
 from shopkeeper.errors import BadConfig
@@ -41,8 +40,7 @@ def set_values(
         table = table.setdefault(name, tomlkit.table(is_super_table=True))
     if last not in table:
         table[last] = tomlkit.table()
-    section = table[last]
-    assert isinstance(section, Table | Mapping)
+    section: Any = table[last]
     for key, value in values.items():
         written = tomlkit.item(list(value) if isinstance(value, tuple) else value)
         written.comment(why)

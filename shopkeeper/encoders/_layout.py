@@ -108,7 +108,8 @@ def write(folder: Path, pooling: str, prefixes: Mapping[str, str]) -> None:
             **{flag: named == mode for flag, named in FLAGS.items()},
         },
         "modules.json": [
-            {"idx": at, "name": str(at), "path": path, "type": f"sentence_transformers.models.{kind}"}
+            {"idx": at, "name": str(at), "path": path,
+             "type": f"sentence_transformers.models.{kind}"}
             for at, (path, kind) in enumerate(
                 [("", "Transformer"), (POOLING_FOLDER, "Pooling"), ("2_Normalize", "Normalize")]
             )

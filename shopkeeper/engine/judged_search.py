@@ -16,7 +16,7 @@ import polars as pl
 
 from shopkeeper import registry
 from shopkeeper.encoders import VectorCache
-from shopkeeper.engine.search_lessons import Lift, tune_encoder
+from shopkeeper.engine.search_lessons import Lessons, Lift, pairs_of, tune_encoder
 from shopkeeper.engine.search_tuning import choose_boosts, choose_weight, shown
 from shopkeeper.errors import BadConfig
 from shopkeeper.evaluation.bootstrap import mean_interval
@@ -140,8 +140,17 @@ class _Work:
         if tuning is not None:
             lexical = registry.build("search.indexes", "lexical", **chosen)
             lexical.restore(self.folder / "lexical")
+            texts = dict(
+                zip(self.products["id"], product_text(self.products).to_list(), strict=True)
+            )
             encoder, lift = tune_encoder(
-                encoder, teach, choose, lexical, self.folder / "tuned", tuning, self.cache
+                encoder,
+                Lessons(pairs_of(teach, texts)),
+                choose,
+                lexical,
+                self.folder / "tuned",
+                tuning,
+                self.cache,
             )
             rows.append(self.dense("meaning, tuned", encoder))
         with stage("weight"):

@@ -10,7 +10,17 @@ import polars as pl
 from shopkeeper.config import Config
 from shopkeeper.data import anomalies
 from shopkeeper.engine.known import decided_of, lake_of
-from shopkeeper.schema import EVENT_ID, EVENT_NAME, ITEM, SESSION, TIME, USER, VISITOR, WANTS
+from shopkeeper.schema import (
+    EVENT_ID,
+    EVENT_NAME,
+    EVENTS,
+    ITEM,
+    SESSION,
+    TIME,
+    USER,
+    VISITOR,
+    WANTS,
+)
 
 TERM, VISIT = "search_term", "visit"
 SEARCHES_MAX = 500_000
@@ -41,14 +51,36 @@ def followed(folder: Path, config: Config) -> pl.DataFrame:
     wanted = _events(folder, config, WANTS).drop_nulls(ITEM)
     columns = (VISIT, TERM, ITEM, EVENT_NAME, TIME)
     if asked.is_empty() or wanted.is_empty():
-        kinds = [pl.String, pl.String, pl.String, pl.String, wanted.schema[TIME]]
-        return pl.DataFrame(schema=dict(zip(columns, kinds, strict=True)))
+        return pl.DataFrame(schema={name: EVENTS[name] for name in columns[1:]}).select(
+            pl.lit(None, dtype=pl.String).alias(VISIT), pl.all()
+        )
     joined = wanted.drop(TERM).sort(TIME).join_asof(
         asked.rename({"request_id": "asked_id"}).sort(TIME),
         on=TIME, by=VISIT, strategy="backward", tolerance=WITHIN, check_sortedness=False,
     )  # fmt: skip
     elsewhere = (pl.col("request_id") != pl.col("asked_id")).fill_null(False)
     return joined.drop_nulls(TERM).filter(~elsewhere).select(columns)
+
+
+def ended(folder: Path, config: Config) -> pl.DataFrame:
+    """Return the first product that was wanted after each search, whatever was asked between.
+
+    Args:
+        folder: The shop's folder.
+        config: Its settings.
+
+    Returns:
+        `visit`, `search_term`, `item_id`: several queries of a visit may end in one product.
+    """
+    asked = searches(folder, config).select(VISIT, TERM, TIME)
+    wanted = _events(folder, config, WANTS).drop_nulls(ITEM).select(VISIT, ITEM, TIME)
+    if asked.is_empty() or wanted.is_empty():
+        return pl.DataFrame(schema=dict.fromkeys((VISIT, TERM, ITEM), pl.String))
+    joined = asked.sort(TIME).join_asof(
+        wanted.sort(TIME), on=TIME, by=VISIT, strategy="forward", tolerance=WITHIN,
+        check_sortedness=False,
+    )  # fmt: skip
+    return joined.drop_nulls(ITEM).select(VISIT, TERM, ITEM)
 
 
 def _events(folder: Path, config: Config, names: tuple[str, ...]) -> pl.DataFrame:

@@ -6,7 +6,7 @@ the untuned one (a paired interval over queries that lies above nothing). Knows 
 
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +27,10 @@ ANSWERS_MAX = 8
 """Products that answer one query, at most; the best ones."""
 NEAR = 12
 """Products with the same words that may be taken for the right one."""
+CHOOSE = 0.3
+"""Share of the held-back queries that tell which epoch is best, and so cannot judge it."""
 MEASURED = 150
-"""Held-back queries that tell after each epoch how good the encoder is."""
+"""How many of those are asked after each epoch, at most."""
 OTHERS = 2_000
 """Products beside the right ones in that measure."""
 
@@ -44,6 +46,10 @@ class Lift:
     """Of the difference by query."""
     pairs: int
     """How many pairs it learned from."""
+    queries: int = 0
+    """How many held-back queries judged it."""
+    curve: tuple[float, ...] = ()
+    """nDCG@10 after each epoch, among few products."""
 
     @property
     def kept(self) -> bool:
@@ -51,25 +57,46 @@ class Lift:
         return self.gain.above(0.0)
 
 
+@dataclass(frozen=True)
+class Lessons:
+    """What belongs together."""
+
+    asked: Sequence[tuple[str, str]]
+    """Queries, each with the text of a product that answers it."""
+    beside: Sequence[tuple[str, str]] = ()
+    """Texts of products that belong together; no hard negatives are looked for, since what has the
+    words of one of them may well belong to it too."""
+    texts: Sequence[str] = ()
+    """Texts of the domain, to read before anything else is learned."""
+
+    def pairs(self, ask: str, tell: str) -> list[tuple[str, str]]:
+        """Return all pairs; `ask` stands before queries, `tell` before texts."""
+        answers = [(ask + query, tell + text) for query, text in self.asked]
+        return answers + [(tell + left, tell + right) for left, right in self.beside]
+
+
 def tune_encoder(
     encoder: Any,
-    judged: Judged,
+    lessons: Lessons,
     held: Judged,
     lexical: Any,
     folder: Path,
     tuning: Any,
     cache: VectorCache,
+    adapting: Any = None,
 ) -> tuple[Any, Lift]:
-    """Tune an encoder on queries and their right products.
+    """Tune an encoder on what belongs together, and judge it.
 
     Args:
         encoder: A text encoder of the shelf that was made from a folder, ready to encode.
-        judged: What to learn from.
-        held: Queries that it must not learn from, which judge it.
+        lessons: What to learn from.
+        held: Queries that it must not learn from. `CHOOSE` of them tell after each epoch how good
+            it is, the others judge it at the end.
         lexical: An index of the same products, built.
         folder: Where checkpoints, the tuned model and its export go.
         tuning: `training.texts.Tuning`.
         cache: Where vectors are kept.
+        adapting: `training.masked.Adapting` to read the texts first; None leaves that out.
 
     Returns:
         The tuned encoder if it is better, else the one that came; and what was measured.
@@ -80,37 +107,55 @@ def tune_encoder(
         Missing: The training extra is not installed.
     """
     from shopkeeper.encoders import _layout, _weights
-    from shopkeeper.training.text_model import TextModel
     from shopkeeper.training.texts import tune
 
-    if not hasattr(encoder.config, "model"):
-        name = encoder.address[1]
-        raise BadConfig(f"The encoder '{name}' learns nothing. Name one with a model, as minilm.")
-    before = {kind: encoder.prefixes.get(kind, "") for kind in ("query", "passage")}
-    lines = product_text(judged.products)
-    texts = dict(zip(judged.products[PRODUCT_ID], before["passage"] + lines, strict=True))
-    pairs = [(before["query"] + query, text) for query, text in pairs_of(judged, texts)]
-    folder.mkdir(parents=True, exist_ok=True)
-    layout = _layout.read(_weights.fetch(encoder.config.model, folder / "source"))
-    source = TextModel(layout.transformer, layout.tokenizer, layout.pooling)
+    _check(encoder)
+    ask, tell = (encoder.prefixes.get(kind, "") for kind in ("query", "passage"))
+    pairs = lessons.pairs(ask, tell)
+    lines = [tell + line for line in product_text(held.products)]
+    texts = dict(zip(held.products[PRODUCT_ID], lines, strict=True))
+    choose, gate = held.split(CHOOSE, tuning.seed)
     checkpoints, target = folder / "checkpoints", folder / "model"
     checkpoints.mkdir(parents=True, exist_ok=True)
+    layout = _layout.read(_weights.fetch(encoder.config.model, folder / "source"))
+    source = _source(layout, lessons.texts, adapting, folder)
     with stage("tune", f"{len(pairs):,} pairs"):
-        tune(
+        outcomes = tune(
             source, target, pairs, tuning,
-            hard=_hard(lexical, texts, before["query"]),
-            measure=_measure(held, texts, tuning.seed, before["query"]),
+            hard=_hard(lexical, texts, ask, {ask + query for query, _ in lessons.asked}),
+            measure=_measure(choose, texts, tuning.seed, ask),
             checkpoints=checkpoints,
         )  # fmt: skip
     _layout.write(target, layout.pooling, encoder.prefixes)
-    shutil.rmtree(folder / "source", ignore_errors=True)
-    shutil.rmtree(checkpoints)
-    name = encoder.address[1]
+    for spent in ("source", "adapted", "checkpoints"):
+        shutil.rmtree(folder / spent, ignore_errors=True)
     settings = {"tokens_max": encoder.config.tokens_max, "model": str(target)}
-    tuned = registry.build("encoders", name, **settings).ensure(folder / "export")
+    tuned = registry.build("encoders", encoder.address[1], **settings).ensure(folder / "export")
+    curve = tuple(each for one in outcomes for each in one.curve)
     with stage("gate"):
-        lift = measure_lift(encoder, tuned, held, cache, len(pairs))
+        lift = replace(measure_lift(encoder, tuned, gate, cache, len(pairs)), curve=curve)
     return (tuned if lift.kept else encoder), lift
+
+
+def _check(encoder: Any) -> None:
+    if not hasattr(encoder.config, "model"):
+        name = encoder.address[1]
+        raise BadConfig(f"The encoder '{name}' learns nothing. Name one with a model, as minilm.")
+
+
+def _source(layout: Any, texts: Sequence[str], adapting: Any, folder: Path) -> Any:
+    """Return the model to tune, which has read the texts of the domain if that is wanted."""
+    from shopkeeper.training.masked import adapt
+    from shopkeeper.training.text_model import TextModel
+
+    source = TextModel(layout.transformer, layout.tokenizer, layout.pooling)
+    if adapting is None:
+        return source
+    adapted = folder / "adapted"
+    with stage("adapt", f"{len(texts):,} texts"):
+        if not adapted.is_dir():
+            adapt(source, adapted, texts, adapting, folder / "checkpoints")
+    return TextModel.of(adapted, layout.pooling)
 
 
 def pairs_of(judged: Judged, texts: dict[str, str]) -> list[tuple[str, str]]:
@@ -130,7 +175,7 @@ def measure_lift(before: Any, after: Any, held: Judged, cache: VectorCache, pair
     scores = [dense_quality(encoder, held, cache)["ndcg@10"] for encoder in (before, after)]
     gain = mean_interval((scores[1] - scores[0]).to_numpy())
     means = [float(score.mean() or 0.0) for score in scores]  # type: ignore[arg-type]
-    return Lift(means[0], means[1], gain, pairs)
+    return Lift(means[0], means[1], gain, pairs, len(held.queries))
 
 
 def dense_quality(encoder: Any, judged: Judged, cache: VectorCache) -> pl.DataFrame:
@@ -141,12 +186,17 @@ def dense_quality(encoder: Any, judged: Judged, cache: VectorCache) -> pl.DataFr
     return quality(judged, shown(index, judged, asked))
 
 
-def _hard(lexical: Any, texts: dict[str, str], ask: str) -> Callable[..., list[list[str]]]:
+def _hard(
+    lexical: Any, texts: dict[str, str], ask: str, asked: set[str]
+) -> Callable[..., list[list[str]]]:
     """Return what finds products with the words of a query, the nearest in meaning first."""
 
     def find(questions: Sequence[str], encode: Callable[..., Any]) -> list[list[str]]:
-        found = []
+        found: list[list[str]] = []
         for question in questions:
+            if question not in asked:
+                found.append([])
+                continue
             hits = lexical.search(question.removeprefix(ask), None, NEAR)["item_id"].to_list()
             found.append(list(dict.fromkeys(texts[hit] for hit in hits if texts.get(hit))))
         distinct = list(dict.fromkeys(text for near in found for text in near))

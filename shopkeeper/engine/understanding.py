@@ -15,9 +15,8 @@ from shopkeeper.config import Config
 from shopkeeper.encoders import VectorCache
 from shopkeeper.engine import encoding, past_searches
 from shopkeeper.engine.known import records_of
-from shopkeeper.engine.past_searches import TERM, VISIT
+from shopkeeper.engine.past_searches import TERM
 from shopkeeper.errors import BadData
-from shopkeeper.schema import ITEM, TIME
 from shopkeeper.search.understanding import Understanding, examples, synonyms
 from shopkeeper.search.understanding.intent import Examples, Intents
 from shopkeeper.search.understanding.synonyms import FILE, Pair
@@ -72,7 +71,7 @@ def mine(folder: Path, config: Config, vectors: bool = True) -> list[Pair]:
         BadData: Nothing was loaded yet, or the list cannot be read.
     """
     known = synonyms.read(folder / FILE)
-    found = synonyms.mine_visits(_visits(folder, config))
+    found = synonyms.mine_visits(list(past_searches.ended(folder, config).iter_rows()))
     if vectors:
         products = _products(folder, config)
         encoder = encoding.ready(folder, config, [products], threads=config.store.threads)
@@ -94,13 +93,6 @@ def decide(folder: Path, word: str, synonym: str, approved: bool) -> None:
     """Approve or reject one pair of the shop's list; NotFound if it is not there to reject."""
     pairs = synonyms.decided(listed(folder), word, synonym, approved)
     synonyms.write(folder / FILE, pairs)
-
-
-def _visits(folder: Path, config: Config) -> list[tuple[str, str, str]]:
-    """Return visit, query, and the product that was wanted first after it."""
-    ended = past_searches.followed(folder, config).sort(TIME)
-    first = ended.unique((VISIT, TERM), keep="first", maintain_order=True)
-    return list(first.select(VISIT, TERM, ITEM).iter_rows())
 
 
 def _products(folder: Path, config: Config) -> pl.DataFrame:

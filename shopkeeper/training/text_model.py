@@ -1,6 +1,6 @@
-"""A text model on disk, its tokens, and how they become one vector: the same to learn and to export.
+"""A text model on disk, its tokens, and how they become one vector.
 
-Knows nothing of what is learned.
+The same for learning and for export. Knows nothing of what is learned.
 """
 
 import shutil

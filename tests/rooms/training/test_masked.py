@@ -64,7 +64,8 @@ def test_words_are_hidden_by_the_rule_and_never_the_ends_of_a_text(tmp_path):
         hidden = torch.cat([batch.hidden_BT for batch in batches])
         ids = torch.cat([batch.ids_BT for batch in batches])
         words = torch.cat([network.known_V[batch.words_M] for batch in batches])
-        assert not hidden[:, 0].any() and not hidden[:, -1].any()
+        assert not hidden[:, 0].any()
+        assert not hidden[:, -1].any()
         assert 0.2 < hidden[:, 1:-1].float().mean() < 0.4
         masked = (ids[hidden] == network.tokens.mask).float().mean()
         assert 0.6 < masked < 0.95
