@@ -180,8 +180,9 @@ class TrainSection:
 class SearchSection:
     """How words and pictures find products."""
 
-    index: str = "hybrid"
-    """A name from `shopkeeper list search.indexes`."""
+    index: str = "learned"
+    """A name from `shopkeeper list search.indexes`; `learned` is `hybrid` with an order learned
+    from past searches, where there are enough of them and it helps."""
     encoder: str = ""
     """A name from `shopkeeper list encoders`, whatever the languages; empty chooses by [shop]
     languages: `minilm` for English, `e5` for others. `hashing` needs no training extra."""

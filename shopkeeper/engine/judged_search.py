@@ -17,6 +17,7 @@ import polars as pl
 from shopkeeper import registry
 from shopkeeper.encoders import VectorCache
 from shopkeeper.engine.search_lessons import Lessons, Lift, pairs_of, tune_encoder
+from shopkeeper.engine.search_order import learn_order
 from shopkeeper.engine.search_tuning import choose_boosts, choose_weight, shown
 from shopkeeper.errors import BadConfig
 from shopkeeper.evaluation.bootstrap import mean_interval
@@ -155,7 +156,12 @@ class _Work:
             rows.append(self.dense("meaning, tuned", encoder))
         with stage("weight"):
             chosen |= self.weigh(encoder, choose, chosen)
-        return [*rows, self.hybrid("both, tuned", encoder, **chosen)], chosen, lift
+        rows.append(self.hybrid("both, tuned", encoder, **chosen))
+        with stage("order"):
+            # What the encoder learned from looks better to it than it is.
+            fresh = choose if lift is not None and lift.kept else teach.joined(choose)
+            rows.append(self.learned("both, learned order", encoder, fresh, seed, chosen))
+        return rows, chosen, lift
 
     def lexical(self, name: str, **settings: Any) -> dict[str, Any]:
         """Measure words alone."""
@@ -172,6 +178,18 @@ class _Work:
         """Measure both together."""
         index = self._both(encoder, settings)
         return self._row(name, shown(index, self.report, self._asked(encoder, self.report)))
+
+    def learned(
+        self, name: str, encoder: Any, judged: Judged, seed: int, settings: dict[str, Any]
+    ) -> dict[str, Any]:
+        """Measure both in an order that is learned, if it is better than the plain one."""
+        vectors = self.cache.encode(encoder, product_text(self.products).to_list())
+        index = registry.build("search.indexes", "learned", **settings)
+        index.build(self.products, vectors)
+        learn_order(index, judged, self._asked(encoder, judged), seed)
+        kept = "" if index.order is not None else " (not better: left as it was)"
+        lists = shown(index, self.report, self._asked(encoder, self.report))
+        return self._row(name + kept, lists)
 
     def weigh(self, encoder: Any, choose: Judged, settings: dict[str, Any]) -> dict[str, float]:
         """Choose what words count beside meaning."""

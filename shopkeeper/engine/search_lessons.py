@@ -4,6 +4,7 @@ The lift gate: on queries that were held back, the tuned encoder must find signi
 the untuned one (a paired interval over queries that lies above nothing). Knows nothing of shops.
 """
 
+import hashlib
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -20,7 +21,7 @@ from shopkeeper.errors import BadConfig
 from shopkeeper.evaluation.bootstrap import Interval, mean_interval
 from shopkeeper.evaluation.judged import Judged, quality
 from shopkeeper.schema import PRODUCT_ID
-from shopkeeper.search.text import product_text
+from shopkeeper.search.text import clean, product_text
 from shopkeeper.tracing import stage
 
 ANSWERS_MAX = 8
@@ -68,6 +69,10 @@ class Lessons:
     words of one of them may well belong to it too."""
     texts: Sequence[str] = ()
     """Texts of the domain, to read before anything else is learned."""
+
+    def digests(self) -> list[str]:
+        """Return a short digest of each query that is learned from, so that it can be known."""
+        return sorted({digest(query) for query, _ in self.asked})
 
     def pairs(self, ask: str, tell: str) -> list[tuple[str, str]]:
         """Return all pairs; `ask` stands before queries, `tell` before texts."""
@@ -135,6 +140,11 @@ def tune_encoder(
     with stage("gate"):
         lift = replace(measure_lift(encoder, tuned, gate, cache, len(pairs)), curve=curve)
     return (tuned if lift.kept else encoder), lift
+
+
+def digest(query: str) -> str:
+    """Return a text by which a query is known again, but cannot be read."""
+    return hashlib.blake2b(clean(query).encode(), digest_size=8).hexdigest()
 
 
 def _check(encoder: Any) -> None:

@@ -103,6 +103,11 @@ def learn_from(
     return ShopLessons(Lessons(asked, beside, lines), held, judge, counts)
 
 
+def past_questions(folder: Path, config: Config, products: pl.DataFrame) -> Judged:
+    """Return past searches of a shop with what was wanted after them; none if there are none."""
+    return _searches(_Shop(folder, config, products, 0))
+
+
 def _check(kinds: Sequence[str]) -> None:
     known = (*KINDS, BASKET)
     if not kinds:

@@ -25,6 +25,7 @@ from shopkeeper.engine.learn import Known, Learner, learn
 from shopkeeper.engine.live import SALES, UNDERSTANDING, save_fusion
 from shopkeeper.engine.pictures import Pictures, learn_pictures
 from shopkeeper.engine.report import FUSION, write_report
+from shopkeeper.engine.search_order import learn_shop_order
 from shopkeeper.operations.bundles import Bundles
 from shopkeeper.schema import EVENT_NAME, ITEM, TIME, VECTOR
 from shopkeeper.search.suggest import Suggest
@@ -81,7 +82,9 @@ def train(folder: Path, config: Config) -> dict[str, Any]:
                 registry.save(part, new / "recommenders" / name)
             save_fusion(fusion, new)
             findable = Findable(known.products, encoder, vectors, pictures)
-            _write_search(new, config, findable, _sales(known, config.train.period_days * 3))
+            _write_search(
+                new, folder, config, findable, _sales(known, config.train.period_days * 3)
+            )
             reading.save(new / UNDERSTANDING)
         shutil.rmtree(checkpoints, ignore_errors=True)
     return {"version": bundles.current(), "report": report, "metrics": about["metrics"]}
@@ -164,7 +167,8 @@ def _train_search(folder: Path, config: Config, loads: list[str]) -> dict[str, A
         "metrics": {},
     }
     with stage("publish"), bundles.writing(about) as new:
-        _write_search(new, config, Findable(products, encoder, vectors, pictures), Counter())
+        found = Findable(products, encoder, vectors, pictures)
+        _write_search(new, folder, config, found, Counter())
     return {"version": bundles.current(), "report": None, "metrics": {}}
 
 
@@ -179,18 +183,25 @@ class Findable:
     pictures: Pictures | None
 
 
-def _write_search(folder: Path, config: Config, found: Findable, sales: Counter[str]) -> None:
-    registry.save(found.encoder, folder / "encoder")
+def _write_search(
+    new: Path, folder: Path, config: Config, found: Findable, sales: Counter[str]
+) -> None:
+    """Write what finds products into the new bundle."""
+    registry.save(found.encoder, new / "encoder")
     if found.pictures is not None:
-        found.pictures.save(folder)
+        found.pictures.save(new)
     index = _index(config, found.encoder)
     with stage("index"):
-        registry.save(index.build(found.products, found.vectors), folder / "search" / "index")
-    Suggest().build(found.products, sales).save(folder / "search")
+        index.build(found.products, found.vectors)
+    if hasattr(index, "order"):
+        with stage("order"):
+            learn_shop_order(folder, config, index, found.products, found.encoder)
+    registry.save(index, new / "search" / "index")
+    Suggest().build(found.products, sales).save(new / "search")
     pl.DataFrame(
         {ITEM: list(sales), "baskets": list(sales.values())},
         schema={ITEM: pl.String, "baskets": pl.Float64},
-    ).write_parquet(folder / SALES)
+    ).write_parquet(new / SALES)
 
 
 def _index(config: Config, encoder: Encoder) -> Index:

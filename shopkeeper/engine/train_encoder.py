@@ -27,6 +27,7 @@ MODELS = "models"
 """Folder of a shop where its own models lie."""
 ORIGIN = "tuned.json"
 """File of a tuned model that says what it was tuned from, and how well it did."""
+TAUGHT = "taught"
 WORDS = {
     "search": "past searches",
     "description": "descriptions of products",
@@ -85,7 +86,8 @@ def train_encoder(
     )
     model = None
     if lift.kept and not dry_run:
-        model = _publish(folder, name, work / "model", origin, lift)
+        told = {"from": origin, "lift": asdict(lift), TAUGHT: learned.lessons.digests()}
+        model = _publish(folder, name, work / "model", told)
     shutil.rmtree(work, ignore_errors=True)
     found = _found(lift, learned) | {
         "encoder": name, "from": origin, "method": tuning.method, "model": model,
@@ -126,9 +128,18 @@ def _origin(folder: Path, config: Config, name: str) -> str:
     return str(folder / model) if (folder / model).is_dir() else model
 
 
-def _publish(folder: Path, name: str, model: Path, origin: str, lift: Lift) -> str:
+def taught(folder: Path, config: Config, name: str) -> set[str]:
+    """Return the digests of the queries that the shop's encoder learned from; see `digest`."""
+    model = config.part("encoders", name).get("model", "")
+    file = folder / model / ORIGIN
+    if not model or not file.is_file():
+        return set()
+    return set(json.loads(file.read_text("utf-8")).get(TAUGHT, ()))
+
+
+def _publish(folder: Path, name: str, model: Path, told: dict[str, Any]) -> str:
     """Put the model beside earlier ones, and name it in `shop.toml`; return its name there."""
-    told = {"from": origin, "lift": asdict(lift)}
+    lift = told["lift"]
     (model / ORIGIN).write_text(json.dumps(told, indent=1), "utf-8")
     digest = _weights.digest(model / "model.safetensors")[:12]
     place = f"{MODELS}/{name}-{digest}"
@@ -139,7 +150,7 @@ def _publish(folder: Path, name: str, model: Path, origin: str, lift: Lift) -> s
         folder / config_files.FILE,
         f"encoders.{name}",
         {"model": place},
-        f"tuned on this shop: nDCG@10 {lift.before:.3f} to {lift.after:.3f}",
+        f"tuned on this shop: nDCG@10 {lift['before']:.3f} to {lift['after']:.3f}",
         settings.parts(),
     )
     return place

@@ -42,6 +42,10 @@ class Judged:
             {one: self.grades[one] for one in ids},
         )
 
+    def joined(self, other: "Judged") -> "Judged":
+        """Return the same with the queries of another too."""
+        return Judged(self.products, self.queries | other.queries, self.grades | other.grades)
+
     def split(self, share: float, seed: int) -> "tuple[Judged, Judged]":
         """Split the queries at random; equal texts fall on one side.
 

@@ -14,6 +14,7 @@ NONDEFAULT = {
     "lexical": {"title_boost": 2.0, "piece_boost": 0.5, "typos": False, "keep_share": 0.1},
     "dense": {"cosine_min": -1.0},
     "hybrid": {"lexical_weight": 0.6, "cosine_min": 0.1, "pool": 50, "piece_boost": 0.5},
+    "learned": {"lexical_weight": 0.6, "depth": 20},
 }
 ENCODER = Hashing(Hashing.Config(width=128))
 HOSTILE = [
@@ -144,7 +145,7 @@ def test_an_index_that_learned_nothing_says_so(empty_index):
         ask(empty_index, "kettle")
 
 
-@pytest.mark.parametrize("name", ["dense", "hybrid"])
+@pytest.mark.parametrize("name", ["dense", "hybrid", "learned"])
 def test_vectors_must_fit_the_products(name):
     products = planted()
     vectors = vectors_of(products)
@@ -155,7 +156,7 @@ def test_vectors_must_fit_the_products(name):
         registry.build("search.indexes", name).build(products, vectors)
 
 
-@pytest.mark.parametrize("name", ["dense", "hybrid"])
+@pytest.mark.parametrize("name", ["dense", "hybrid", "learned"])
 def test_a_query_vector_of_another_encoder_is_refused(name):
     products = planted()
     made = registry.build("search.indexes", name).build(products, vectors_of(products))

@@ -34,6 +34,12 @@ class Parts:
     trust: float | None
     """How far words may be trusted, from 0 to 1; None where there is no meaning."""
 
+    @classmethod
+    def none(cls) -> "Parts":
+        """Return what they say of no product."""
+        floats, whole = np.zeros(0, np.float32), np.zeros(0, np.int64)
+        return cls(whole, floats, floats, whole, None)
+
     def scores(self, lexical_weight: float) -> NDArray[np.float32]:
         """Return the weighted sum, [N]."""
         if self.trust is None:
@@ -87,9 +93,7 @@ class Hybrid:
         """
         found = self.parts(query, vector, k)
         scores = found.scores(self.config.lexical_weight)
-        best = np.lexsort((found.rows, -scores))[:k]
-        sources = pl.Series(SOURCE, [SOURCES[kind] for kind in found.kinds[best]], dtype=pl.String)
-        return self._lexical.groups.frame(found.rows[best], scores[best]).with_columns(sources)
+        return self._frame(found, np.lexsort((found.rows, -scores))[:k], scores)
 
     @property
     def ids(self) -> NDArray[np.object_]:
@@ -133,6 +137,13 @@ class Hybrid:
         self._lexical.restore(folder / "lexical")
         self._dense.restore(folder / "dense")
         return self
+
+    def _frame(
+        self, found: Parts, best: NDArray[np.int64], scores: NDArray[np.float32]
+    ) -> pl.DataFrame:
+        """Return the places `best` of what was found as `item_id`, `score`, `source`."""
+        sources = pl.Series(SOURCE, [SOURCES[kind] for kind in found.kinds[best]], dtype=pl.String)
+        return self._lexical.groups.frame(found.rows[best], scores[best]).with_columns(sources)
 
     def _trust(self, query: str) -> float:
         """Return 1 where products have at least half of the query's words, 0 if they have none."""

@@ -79,7 +79,7 @@ def test_the_encoder_says_from_where_on_texts_are_alike_unless_the_shop_does():
     class Near:
         near = 0.25
 
-    told = replace(config(), parts={"search.indexes.hybrid": {"cosine_min": 0.5}})
+    told = replace(config(), parts={"search.indexes.learned": {"cosine_min": 0.5}})
     assert train._index(config(), Near()).config.cosine_min == 0.25
     assert train._index(told, Near()).config.cosine_min == 0.5
     assert train._index(config(), object()).config.cosine_min == 0.35
