@@ -8,7 +8,6 @@ that went in. Knows nothing of shops: who knows hands in pairs and a way to find
 """
 
 import json
-import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,7 +20,7 @@ from torch import Tensor, nn
 
 from shopkeeper.errors import BadData
 from shopkeeper.training.loop import Outcome, Plan, fast_bfloat16, train
-from shopkeeper.training.text_methods import METHODS, learning
+from shopkeeper.training.text_methods import METHODS, learning, load, save
 
 # B pairs of a batch, P texts of a batch that may be the answer, T tokens, D width
 
@@ -37,11 +36,12 @@ class Tuning:
 
     method: str = "full"
     """`full` teaches all weights, `top_layers` the last ones, `lora` and `adalora` small matrices
-    beside the attention."""
+    beside the others, `adapter` a few more hidden units, `prefix` tokens that every layer reads."""
     layers: int = 2
     """How many layers learn under `top_layers`."""
     rank: int = 16
-    """Width of the small matrices of `lora` and `adalora`."""
+    """Width of the small matrices of `lora` and `adalora`; tokens of a prefix; an adapter has four
+    times as many hidden units."""
     temperature: float = 0.05
     """What cosines are divided by."""
     batch: int = 64
@@ -147,14 +147,12 @@ class Reader(nn.Module):  # type: ignore[misc]
     """
 
     def __init__(self, source: Path, tuning: Tuning, steps: int = 1) -> None:
-        from transformers import AutoModel, AutoTokenizer
-        from transformers.utils import logging
+        from transformers import AutoTokenizer
 
-        logging.disable_progress_bar()  # type: ignore[no-untyped-call]
         super().__init__()
         self.source, self.tokens_max = source, tuning.tokens_max
         self.tokenizer = AutoTokenizer.from_pretrained(source)
-        self.inner: Any = learning(AutoModel.from_pretrained(source), tuning, steps)
+        self.inner: Any = learning(load(source), tuning, steps)
         self.step = 0
 
     def forward(self, embedded_PTD: Tensor, mask_PT: Tensor) -> Tensor:
@@ -227,18 +225,7 @@ class Reader(nn.Module):  # type: ignore[misc]
 
     def save(self, target: Path) -> None:
         """Write the model, what was learned merged into its weights, in one step."""
-        draft = target.with_name(f".{target.name}.part")
-        shutil.rmtree(draft, ignore_errors=True)
-        inner = self.inner
-        if hasattr(inner, "merge_and_unload"):
-            inner = inner.merge_and_unload()
-        inner.save_pretrained(draft)
-        for file in self.source.iterdir():
-            beside = draft / file.name
-            if file.is_file() and not beside.exists() and file.suffix in (".json", ".txt"):
-                shutil.copyfile(file, beside)
-        shutil.rmtree(target, ignore_errors=True)
-        draft.replace(target)
+        save(self.inner, self.source, target)
 
 
 @dataclass(frozen=True)
