@@ -1,6 +1,8 @@
 """The settings of a shop, with those of every part on every shelf."""
 
 import dataclasses
+import json
+import re
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -94,6 +96,52 @@ def init(
     partial = path.with_suffix(".part")
     written = Config(**sections, inputs=read, parts=given)
     partial.write_text(config.write(written, parts()), "utf-8")
+    partial.replace(path)
+    return path
+
+
+def put(folder: Path, address: str, values: Mapping[str, Any]) -> Path:
+    """Write settings of one part into `shop.toml`, with comments; the rest stays as it is.
+
+    Args:
+        folder: The shop's folder.
+        address: The part, such as `encoders.minilm`.
+        values: Text, numbers and truth values by name; those that are there are replaced.
+
+    Returns:
+        The file.
+
+    Raises:
+        BadConfig: A name or value is wrong, or the file writes the part in a way of its own.
+    """
+    path = folder / config.FILE
+    read(folder)
+    lines = path.read_text("utf-8").rstrip("\n").split("\n")
+    heads = [at for at, line in enumerate(lines) if re.match(r"\s*\[", line)]
+    here = [at for at in heads if re.match(rf"\s*\[\s*{re.escape(address)}\s*\]", lines[at])]
+    if not here:
+        lines += ["", f"[{address}]"]
+        here, heads = [len(lines) - 1], [*heads, len(lines) - 1]
+    end = next((at for at in heads if at > here[0]), len(lines))
+    notes = config.comments(parts()[address])
+    for name, value in values.items():
+        line = f"{name} = {json.dumps(value, ensure_ascii=False)}"
+        old = [at for at in range(here[0] + 1, end) if re.match(rf"\s*{name}\s*=", lines[at])]
+        if old:
+            lines[old[0]] = line
+            continue
+        added = [f"# {notes[name]}"] * (name in notes) + [line]
+        lines[here[0] + 1 : here[0] + 1] = added
+        end += len(added)
+    partial = path.with_suffix(".part")
+    partial.write_text("\n".join(lines) + "\n", "utf-8")
+    try:
+        found = config.read(partial, parts()).part(*address.rsplit(".", 1))
+        if {name: found.get(name) for name in values} != dict(values):
+            raise BadConfig(f"{path} writes [{address}] in a way of its own. Set {values} there.")
+    except BadConfig:
+        partial.unlink()
+        raise
     partial.replace(path)
     return path
 

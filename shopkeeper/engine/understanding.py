@@ -75,7 +75,7 @@ def mine(folder: Path, config: Config, vectors: bool = True) -> list[Pair]:
         BadData: Nothing was loaded yet, or the list cannot be read.
     """
     known = synonyms.read(folder / FILE)
-    found = synonyms.mine_visits(_visits(folder, config))
+    found = synonyms.mine_visits(visits(folder, config))
     if vectors:
         products = _products(folder, config)
         encoder = encoding.ready(folder, config, [products], threads=config.store.threads)
@@ -104,7 +104,7 @@ def _searches(folder: Path, config: Config) -> pl.DataFrame:
     return _events(folder, config, ("search", "view_search_results")).drop_nulls(TERM)
 
 
-def _visits(folder: Path, config: Config) -> list[tuple[str, str, str]]:
+def visits(folder: Path, config: Config) -> list[tuple[str, str, str]]:
     """Return visit, query, and the product that was looked at next, within half an hour."""
     searches = _searches(folder, config).select("visit", TERM, TIME)
     wanted = _events(folder, config, WANTS).drop_nulls(ITEM).select("visit", ITEM, TIME)
