@@ -12,7 +12,7 @@ from shopkeeper.engine.shop import Shop
 from shopkeeper.errors import BadConfig, unknown
 from shopkeeper.tracing import timings
 
-METHODS = ("full", "top_layers", "lora", "adalora")
+METHODS = ("full", "top_layers", "lora", "adalora", "adapter", "prefix")
 
 
 def register(app: typer.Typer) -> None:

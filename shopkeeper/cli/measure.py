@@ -8,7 +8,7 @@ from typer.core import TyperGroup
 
 from shopkeeper.cli._given import settings_of
 from shopkeeper.cli._show import emit, table
-from shopkeeper.engine.judged_search import benchmark_search
+from shopkeeper.engine.judged_search import benchmark_search, other_words
 from shopkeeper.errors import BadConfig
 from shopkeeper.evaluation.judged import read_judged
 from shopkeeper.evaluation.leave_one_out import benchmark
@@ -49,18 +49,28 @@ def measure_search(  # noqa: PLR0913
         str, typer.Option(help="A name from `shopkeeper list encoders`.")
     ] = "minilm",
     method: Annotated[
-        str, typer.Option(help="How the encoder is tuned: full, top_layers, lora, adalora or none.")
+        str,
+        typer.Option(
+            help="How the encoder is tuned: full, top_layers, lora, adalora, adapter, prefix, none."
+        ),
     ] = "full",
     minutes: Annotated[float, typer.Option(min=0.1, help="Time to tune the encoder.")] = 15.0,
     seed: Annotated[int, typer.Option(help="Which queries tune.")] = 0,
     cache: Annotated[Path | None, typer.Option(help="Keep vectors here, for the next run.")] = None,
+    noise: Annotated[
+        bool, typer.Option("--noise", help="Also ask the queries mistyped, cut and turned.")
+    ] = False,
+    synonyms: Annotated[
+        Path | None,
+        typer.Option(help="With --noise: a synonyms.csv, whose approved words are exchanged."),
+    ] = None,
     json: JsonLine = False,
 ) -> None:
     """Measure search on a catalogue whose queries were judged, over all of its products.
 
     What nobody judged counts 0, and the gain of a product is its grade. With --tune-share, boosts,
     the encoder and the weight of words are tuned on that part of the queries, and the others are
-    reported.
+    reported. With --noise, every way is also asked queries mistyped, cut and turned.
 
     Example: shopkeeper benchmark search products.csv queries.csv judged.csv --tune-share .5
     """
@@ -74,8 +84,9 @@ def measure_search(  # noqa: PLR0913
             raise BadConfig(f"{error}.") from error
     judged = read_judged(catalogue, queries, judgements)
     found = benchmark_search(
-        judged, encoder=encoder, tune_share=tune_share, tuning=tuning, seed=seed, cache=cache
-    )
+        judged, encoder=encoder, tune_share=tune_share, tuning=tuning, seed=seed, cache=cache,
+        noise=noise, other=other_words(synonyms) if synonyms else None,
+    )  # fmt: skip
     if json:
         emit(found)
         return
@@ -121,14 +132,9 @@ def _show_search(found: dict[str, Any]) -> None:
         f"{found['products']:,} products; {found['queries']:,} queries reported, "
         f"{found['tuning_queries']:,} spent on tuning"
     )
-    table(
-        "Search",
-        [
-            {key: round(value, 4) if isinstance(value, float) else value
-             for key, value in row.items()}
-            for row in found["table"]
-        ],
-    )  # fmt: skip
+    table("Search", [_rounded(row) for row in found["table"]])
+    if found["noise"]:
+        table("nDCG@10 beside clean queries", [_rounded(row) for row in found["noise"]])
     if found["lift"]:
         lift = found["lift"]
         print(
@@ -137,3 +143,7 @@ def _show_search(found: dict[str, Any]) -> None:
         )
     if found["chosen"]:
         print("Chosen: " + ", ".join(f"{name} = {v:g}" for name, v in found["chosen"].items()))
+
+
+def _rounded(row: dict[str, Any]) -> dict[str, Any]:
+    return {key: round(v, 4) if isinstance(v, float) else v for key, v in row.items()}

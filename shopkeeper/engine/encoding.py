@@ -73,10 +73,10 @@ def ready(folder: Path, config: Config, tables: Sequence[pl.DataFrame], **settin
 def _made(name: str, folder: Path, config: Config, settings: dict[str, Any]) -> Any:
     fields = registry.find("encoders", name).Config.__dataclass_fields__
     fitting = {key: value for key, value in settings.items() if key in fields}
-    given = fitting | config.part("encoders", name)
-    if "model" in given and (folder / given["model"]).is_dir():
-        given["model"] = str(folder / given["model"])
-    encoder = registry.build("encoders", name, **given)
+    given = config.part("encoders", name)
+    if given.get("model") and (folder / given["model"]).is_dir():
+        given["model"] = str((folder / given["model"]).resolve())
+    encoder = registry.build("encoders", name, **(fitting | given))
     return encoder.ensure(folder / "cache" / f"encoder-{name}")
 
 

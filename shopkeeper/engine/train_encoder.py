@@ -10,7 +10,6 @@ from typing import Any
 
 import polars as pl
 
-from shopkeeper import config as config_files
 from shopkeeper import registry
 from shopkeeper.config import Config
 from shopkeeper.encoders import VectorCache, _weights
@@ -146,13 +145,8 @@ def _publish(folder: Path, name: str, model: Path, told: dict[str, Any]) -> str:
     (folder / MODELS).mkdir(exist_ok=True)
     shutil.rmtree(folder / place, ignore_errors=True)
     model.replace(folder / place)
-    config_files.set_values(
-        folder / config_files.FILE,
-        f"encoders.{name}",
-        {"model": place},
-        f"tuned on this shop: nDCG@10 {lift['before']:.3f} to {lift['after']:.3f}",
-        settings.parts(),
-    )
+    why = f"tuned on this shop: nDCG@10 {lift['before']:.3f} to {lift['after']:.3f}"
+    settings.put(folder, f"encoders.{name}", {"model": place}, why)
     return place
 
 

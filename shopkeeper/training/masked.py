@@ -18,7 +18,8 @@ from torch import Tensor, nn
 
 from shopkeeper.errors import BadData
 from shopkeeper.training.loop import Outcome, Plan, train
-from shopkeeper.training.text_model import TextModel, Tokens, write_model
+from shopkeeper.training.text_methods import load, save
+from shopkeeper.training.text_model import TextModel, Tokens
 
 # B texts of a batch, T tokens, D width, V words that the texts have, M hidden words
 
@@ -110,7 +111,7 @@ def adapt(
                 about=json.dumps([str(source.transformer), len(distinct)]),
             )
         )
-    write_model(network.inner, source, target)
+    save(network.inner, source, target)
     return outcomes
 
 
@@ -128,13 +129,9 @@ class _Batch:
 
 class _Guesser(nn.Module):  # type: ignore[misc]
     def __init__(self, source: TextModel, adapting: Adapting, texts: Sequence[str]) -> None:
-        from transformers import AutoModel
-        from transformers.utils import logging
-
-        logging.disable_progress_bar()  # type: ignore[no-untyped-call]
         super().__init__()
         self.adapting = adapting
-        self.inner: Any = AutoModel.from_pretrained(source.transformer, local_files_only=True)
+        self.inner: Any = load(source.transformer, local_files_only=True)
         self.tokens = Tokens(source.tokenizer, adapting.tokens_max)
         if self.tokens.mask is None:
             raise BadData(

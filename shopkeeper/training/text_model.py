@@ -3,11 +3,9 @@
 The same for learning and for export. Knows nothing of what is learned.
 """
 
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -82,25 +80,6 @@ class Tokens:
             rows[0, row, :size], rows[1, row, :size], rows[2, row, :size] = one.ids, one.type_ids, 1
         ids, kinds, mask = torch.from_numpy(rows)
         return ids, kinds, mask
-
-
-def write_model(inner: Any, source: TextModel, target: Path) -> None:
-    """Write a model of transformers with the tokenizer of `source`, in one step.
-
-    Args:
-        inner: The model.
-        source: What it was made from.
-        target: The folder; what is there is replaced.
-    """
-    draft = target.with_name(f".{target.name}.part")
-    shutil.rmtree(draft, ignore_errors=True)
-    inner.save_pretrained(draft)
-    for file in (*source.transformer.iterdir(), source.tokenizer):
-        beside = draft / file.name
-        if file.is_file() and not beside.exists() and file.suffix in (".json", ".txt"):
-            shutil.copyfile(file, beside)
-    shutil.rmtree(target, ignore_errors=True)
-    draft.replace(target)
 
 
 def pooled(states_NTD: Tensor, mask_NT: Tensor, pooling: str) -> Tensor:

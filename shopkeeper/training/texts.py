@@ -3,12 +3,11 @@
 Source: softmax over the cosines of a batch (Henderson et al., 2017) both ways, with negatives that
 are hard for the model as it stands (ANCE, Xiong et al., ICLR 2021), and where wanted nested widths
 (Matryoshka, Kusupati et al., NeurIPS 2022) and perturbed embeddings (FGM, Miyato et al., ICLR
-2017); LoRA and AdaLoRA by peft, merged into the weights at the end. What comes out is a folder like
-the one that went in. Knows nothing of shops: who knows hands in pairs and a way to find hard texts.
+2017). How much of the model learns is for `text_methods`. What comes out is a folder like the one
+that went in. Knows nothing of shops: who knows hands in pairs and a way to find hard texts.
 """
 
 import json
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,12 +20,10 @@ from torch import Tensor, nn
 
 from shopkeeper.errors import BadData
 from shopkeeper.training.loop import Outcome, Plan, fast_bfloat16, train
-from shopkeeper.training.text_model import TextModel, Tokens, pooled, write_model
+from shopkeeper.training.text_methods import METHODS, learning, load, save
+from shopkeeper.training.text_model import TextModel, Tokens, pooled
 
 # B pairs of a batch, P texts of a batch that may be the answer, T tokens, D width
-
-METHODS = {"full": 5e-5, "top_layers": 1e-4, "lora": 5e-4, "adalora": 1e-3}
-"""How much of the encoder learns, and at which rate."""
 
 Encode = Callable[[Sequence[str]], NDArray[np.float32]]
 """Texts to vectors of length 1, [N, D], by the model as it stands."""
@@ -40,11 +37,12 @@ class Tuning:
 
     method: str = "full"
     """`full` teaches all weights, `top_layers` the last ones, `lora` and `adalora` small matrices
-    beside the attention."""
+    beside the others, `adapter` a few more hidden units, `prefix` tokens that every layer reads."""
     layers: int = 2
     """How many layers learn under `top_layers`."""
     rank: int = 16
-    """Width of the small matrices of `lora` and `adalora`."""
+    """Width of the small matrices of `lora` and `adalora`; tokens of a prefix; an adapter has four
+    times as many hidden units."""
     temperature: float = 0.05
     """What cosines are divided by."""
     batch: int = 64
@@ -122,8 +120,8 @@ def tune(
         lessons = _Lessons(pairs, found, replace(tuning, seed=tuning.seed + number))
         plan = Plan(
             epochs_max=tuning.epochs, minutes_max=tuning.minutes / rounds, patience_epochs=1,
-            lr=(tuning.lr or METHODS[tuning.method]) / (1 + number), lr_end=0.0, weight_decay=0.01,
-            warmup_steps=20, seed=tuning.seed + number, precision="auto",
+            lr=(tuning.lr or METHODS[tuning.method].lr) / (1 + number), lr_end=0.0,
+            weight_decay=0.01, warmup_steps=20, seed=tuning.seed + number, precision="auto",
         )  # fmt: skip
         outcomes.append(
             train(
@@ -150,15 +148,11 @@ class Reader(nn.Module):  # type: ignore[misc]
     """
 
     def __init__(self, source: TextModel, tuning: Tuning, steps: int = 1) -> None:
-        from transformers import AutoModel
-        from transformers.utils import logging
-
-        logging.disable_progress_bar()  # type: ignore[no-untyped-call]
         super().__init__()
         self.source = source
         self.tokens = Tokens(source.tokenizer, tuning.tokens_max)
-        inner = AutoModel.from_pretrained(source.transformer, local_files_only=True)
-        self.inner: Any = _learning(inner, tuning, steps)
+        inner = load(source.transformer, local_files_only=True)
+        self.inner: Any = learning(inner, tuning, steps)
         self.step = 0
 
     def forward(self, embedded_PTD: Tensor, mask_PT: Tensor) -> Tensor:
@@ -225,10 +219,7 @@ class Reader(nn.Module):  # type: ignore[misc]
 
     def save(self, target: Path) -> None:
         """Write the model, what was learned merged into its weights, in one step."""
-        inner = self.inner
-        if hasattr(inner, "merge_and_unload"):
-            inner = inner.merge_and_unload()
-        write_model(inner, self.source, target)
+        save(self.inner, self.source, target)
 
 
 @dataclass(frozen=True)
@@ -303,33 +294,3 @@ def _mined(
         draft.write_text(json.dumps(found))
         draft.replace(file)
     return found
-
-
-def _learning(model: Any, tuning: Tuning, steps: int) -> Any:
-    """Return the model with the weights that do not learn frozen."""
-    if tuning.method == "full":
-        model.get_input_embeddings().weight.requires_grad_(True)
-        return model
-    if tuning.method == "top_layers":
-        model.requires_grad_(False)
-        for layer in model.encoder.layer[-tuning.layers :]:
-            layer.requires_grad_(True)
-        return model
-    from peft import AdaLoraConfig, LoraConfig, get_peft_model
-
-    shared: dict[str, Any] = {
-        "target_modules": r"encoder\..*\.(query|key|value|dense)", "lora_alpha": 2 * tuning.rank,
-        "lora_dropout": 0.0,
-    }  # fmt: skip
-    if tuning.method == "lora":
-        config = LoraConfig(r=tuning.rank, **shared)
-    else:
-        target = max(1, tuning.rank // 2)
-        config = AdaLoraConfig(
-            init_r=tuning.rank, target_r=target, total_step=max(10, steps), tinit=steps // 10,
-            tfinal=steps // 2, deltaT=max(1, steps // 50), **shared,
-        )  # fmt: skip
-    with warnings.catch_warnings():
-        # peft asks transformers by names that go in its next version.
-        warnings.simplefilter("ignore", FutureWarning)
-        return get_peft_model(model, config)

@@ -68,6 +68,21 @@ def test_a_guess_gives_way_where_its_model_is_missing_and_a_wish_does_not(
         encoding.ready(tmp_path, config(languages=("zh",)), [MIXED], threads=2)
 
 
+def test_a_model_may_lie_in_the_shop(tmp_path, monkeypatch):
+    seen = []
+
+    def build(_, name, **settings):
+        seen.append(settings["model"])
+        return type("Part", (), {"ensure": lambda _, folder: (name, folder)})()
+
+    monkeypatch.setattr(registry, "build", build)
+    (tmp_path / "models" / "small").mkdir(parents=True)
+    for model in ("models/small", "some/name"):
+        told = replace(config("minilm"), parts={"encoders.minilm": {"model": model}})
+        encoding.ready(tmp_path, told, [ENGLISH])
+    assert seen == [str(tmp_path / "models" / "small"), "some/name"]
+
+
 def test_languages_are_codes():
     with pytest.raises(ValueError, match="ISO 639-1"):
         ShopSection(languages=("english",))
