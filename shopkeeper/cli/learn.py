@@ -59,6 +59,9 @@ def train_encoder(  # noqa: PLR0913
     read_minutes: Annotated[
         float, typer.Option(min=0.0, help="Time to read the shop's texts first; 0 for none.")
     ] = 0.0,
+    teacher_minutes: Annotated[
+        float, typer.Option(min=0.0, help="Time to teach a cross-encoder, which teaches in turn.")
+    ] = 0.0,
     setting: Annotated[
         list[str] | None,
         typer.Option(
@@ -79,7 +82,9 @@ def train_encoder(  # noqa: PLR0913
 
     Example: shopkeeper train encoder --method lora --minutes 15 --shop myshop
     """
+    from shopkeeper.engine.search_lessons import Course
     from shopkeeper.engine.train_encoder import train_encoder as tune
+    from shopkeeper.training.cross import Crossing
     from shopkeeper.training.masked import Adapting
     from shopkeeper.training.texts import Tuning
 
@@ -89,11 +94,15 @@ def train_encoder(  # noqa: PLR0913
     usual: dict[str, Any] = {"method": method, "minutes": minutes, "seed": seed}
     try:
         tuning = Tuning(**usual | given)
-        adapting = Adapting(minutes=read_minutes, seed=seed) if read_minutes else None
+        course = Course(
+            tuning,
+            Adapting(minutes=read_minutes, seed=seed) if read_minutes else None,
+            Crossing(minutes=teacher_minutes, seed=seed) if teacher_minutes else None,
+        )
     except (ValueError, TypeError) as error:
         raise BadConfig(f"{error}.") from error
     kinds = [kind.strip() for kind in learn.split(",") if kind.strip()]
-    found = tune(shop, settings.read(shop), tuning, kinds=kinds, adapting=adapting, dry_run=dry_run)
+    found = tune(shop, settings.read(shop), course, kinds=kinds, dry_run=dry_run)
     emit(found) if json else _show_lift(found, shop)
 
 

@@ -55,6 +55,9 @@ def measure_search(  # noqa: PLR0913
         ),
     ] = "full",
     minutes: Annotated[float, typer.Option(min=0.1, help="Time to tune the encoder.")] = 15.0,
+    teacher_minutes: Annotated[
+        float, typer.Option(min=0.0, help="Time to teach a cross-encoder, which teaches in turn.")
+    ] = 0.0,
     seed: Annotated[int, typer.Option(help="Which queries tune.")] = 0,
     cache: Annotated[Path | None, typer.Option(help="Keep vectors here, for the next run.")] = None,
     noise: Annotated[
@@ -74,17 +77,21 @@ def measure_search(  # noqa: PLR0913
 
     Example: shopkeeper benchmark search products.csv queries.csv judged.csv --tune-share .5
     """
-    tuning = None
+    course = None
     if tune_share and method != "none":
+        from shopkeeper.engine.search_lessons import Course
+        from shopkeeper.training.cross import Crossing
         from shopkeeper.training.texts import Tuning
 
         try:
             tuning = Tuning(method=method, minutes=minutes, seed=seed)
+            crossing = Crossing(minutes=teacher_minutes, seed=seed) if teacher_minutes else None
+            course = Course(tuning, crossing=crossing)
         except ValueError as error:
             raise BadConfig(f"{error}.") from error
     judged = read_judged(catalogue, queries, judgements)
     found = benchmark_search(
-        judged, encoder=encoder, tune_share=tune_share, tuning=tuning, seed=seed, cache=cache,
+        judged, encoder=encoder, tune_share=tune_share, course=course, seed=seed, cache=cache,
         noise=noise, other=other_words(synonyms) if synonyms else None,
     )  # fmt: skip
     if json:

@@ -193,7 +193,7 @@ def _written(
     for name, spared in SPARED.items():
         if spared is None or asked not in ("auto", name):
             continue
-        _quantise(exact, small, spared)
+        quantise(exact, small, spared)
         found, shared_small = _probe(small, folder, tokens_max, prefixes)
         cosines.append(round(mean_cosine(found, wanted), 5))
         if asked == name or cosines[-1] >= COSINE_MIN:
@@ -272,7 +272,7 @@ def _trace(layout: Layout, file: Path) -> None:
         )
 
 
-def _quantise(exact: Path, small: Path, spared: str) -> None:
+def quantise(exact: Path, small: Path, spared: str) -> None:
     """Write int8 weights, but floats for the matrices whose name matches `spared`."""
     import logging
 

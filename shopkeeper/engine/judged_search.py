@@ -17,7 +17,7 @@ import polars as pl
 
 from shopkeeper import registry
 from shopkeeper.encoders import VectorCache
-from shopkeeper.engine.search_lessons import Lessons, Lift, pairs_of, tune_encoder
+from shopkeeper.engine.search_lessons import CROSS, Course, Lessons, Lift, pairs_of, tune_encoder
 from shopkeeper.engine.search_order import learn_order
 from shopkeeper.engine.search_tuning import choose_boosts, choose_weight, shown
 from shopkeeper.errors import BadConfig, BadData
@@ -25,10 +25,14 @@ from shopkeeper.evaluation.bootstrap import mean_interval
 from shopkeeper.evaluation.judged import METRICS, Judged, quality
 from shopkeeper.evaluation.noise import Change, Synonyms, kinds, robustness
 from shopkeeper.search import text
+from shopkeeper.search.crossed import Crossed
 from shopkeeper.search.text import product_text
 from shopkeeper.search.understanding import synonyms
 from shopkeeper.tracing import stage
 
+CROSS_WEIGHTS = (0.0, 0.2, 0.35, 0.5, 0.7)
+RERANKED_MAX = 150
+"""Queries by which the weight of a cross-encoder is chosen."""
 TEACH = 0.75
 """Share of the tuning queries that teach the encoder."""
 
@@ -41,7 +45,7 @@ def benchmark_search(
     *,
     encoder: str = "minilm",
     tune_share: float = 0.0,
-    tuning: Any = None,
+    course: Course | None = None,
     seed: int = 0,
     cache: Path | None = None,
     noise: bool = False,
@@ -54,7 +58,7 @@ def benchmark_search(
         encoder: A part of the shelf `encoders`.
         tune_share: How much of the queries is spent on tuning, from 0 to below 1; those are not
             reported.
-        tuning: `training.texts.Tuning` of the encoder; None leaves it as it came.
+        course: How the encoder learns; None leaves it as it came.
         seed: Which queries tune.
         cache: Where vectors are kept between runs.
         noise: Whether each way is also asked the queries mistyped, cut and turned.
@@ -82,7 +86,7 @@ def benchmark_search(
         chosen: dict[str, Any] = {}
         lift = None
         if choose.queries:
-            more, chosen, lift = work.tuned(made, teach, choose, tuning, seed)
+            more, chosen, lift = work.tuned(made, teach, choose, course, seed)
             rows += more
     return {
         "table": rows,
@@ -178,13 +182,13 @@ class _Work:
             ]
 
     def tuned(
-        self, encoder: Any, teach: Judged, choose: Judged, tuning: Any, seed: int
+        self, encoder: Any, teach: Judged, choose: Judged, course: Course | None, seed: int
     ) -> tuple[list[dict[str, Any]], dict[str, Any], Lift | None]:
         """Tune all there is, and measure it; return the rows, the settings, and what tuning did."""
         with stage("boosts"):
             chosen: dict[str, Any] = dict(choose_boosts(self.folder / "lexical", choose, seed))
         rows, lift = [self.lexical("words, tuned", **chosen)], None
-        if tuning is not None:
+        if course is not None:
             lexical = registry.build("search.indexes", "lexical", **chosen)
             lexical.restore(self.folder / "lexical")
             texts = dict(
@@ -192,7 +196,7 @@ class _Work:
             )
             lessons = Lessons(pairs_of(teach, texts))
             encoder, lift = tune_encoder(
-                encoder, lessons, choose, lexical, self.folder / "tuned", tuning, self.cache
+                encoder, lessons, choose, lexical, self.folder / "tuned", course, self.cache
             )
             rows.append(self.dense("meaning, tuned", encoder))
         with stage("weight"):
@@ -202,7 +206,30 @@ class _Work:
             # What the encoder learned from looks better to it than it is.
             fresh = choose if lift is not None and lift.kept else teach.joined(choose)
             rows.append(self.learned("both, learned order", encoder, fresh, seed, chosen))
+        if course is not None and course.crossing is not None:
+            with stage("reranked"):
+                rows.append(self.reranked("both, reranked", encoder, choose, chosen))
         return rows, chosen, lift
+
+    def reranked(
+        self, name: str, encoder: Any, choose: Judged, settings: dict[str, Any]
+    ) -> dict[str, Any]:
+        """Measure both, the best read by the cross-encoder; it counts what serves best."""
+        model = str(self.folder / "tuned" / CROSS)
+        cross = registry.build("encoders.cross", "cross_encoder", model=model)
+        cross.ensure(self.folder / "tuned" / "cross-export")
+        text_of = dict(zip(self.products["id"], product_text(self.products), strict=True))
+        index = Crossed(
+            self._both(encoder, settings), cross, lambda ids: [text_of[one] for one in ids], 0.5
+        )
+        few = choose.part(list(choose.queries)[:RERANKED_MAX])
+        asked = self._asked(encoder, few)
+        best: dict[float, float] = {}
+        for index.weight in CROSS_WEIGHTS:
+            found = quality(few, shown(index, few, asked))["ndcg@10"].mean()
+            best[index.weight] = round(float(found or 0.0), 4)  # type: ignore[arg-type]
+        index.weight = settings["cross_weight"] = max(best, key=lambda weight: best[weight])
+        return self._row(name, lambda judged: shown(index, judged, self._asked(encoder, judged)))
 
     def lexical(self, name: str, **settings: Any) -> dict[str, Any]:
         """Measure words alone."""

@@ -28,6 +28,8 @@ ANSWERS_MAX = 8
 """Products that answer one query, at most; the best ones."""
 NEAR = 12
 """Products with the same words that may be taken for the right one."""
+CROSS = "cross"
+"""Folder of a cross-encoder, beside the tuned model."""
 CHOOSE = 0.3
 """Share of the held-back queries that tell which epoch is best, and so cannot judge it."""
 MEASURED = 150
@@ -80,15 +82,27 @@ class Lessons:
         return answers + [(tell + left, tell + right) for left, right in self.beside]
 
 
+@dataclass(frozen=True)
+class Course:
+    """How an encoder learns, step after step."""
+
+    tuning: Any
+    """`training.texts.Tuning`."""
+    adapting: Any = None
+    """`training.masked.Adapting` to read the texts first; None leaves that out."""
+    crossing: Any = None
+    """`training.cross.Crossing` to teach a cross-encoder, which teaches the encoder in turn; None
+    leaves that out."""
+
+
 def tune_encoder(
     encoder: Any,
     lessons: Lessons,
     held: Judged,
     lexical: Any,
     folder: Path,
-    tuning: Any,
+    course: Course,
     cache: VectorCache,
-    adapting: Any = None,
 ) -> tuple[Any, Lift]:
     """Tune an encoder on what belongs together, and judge it.
 
@@ -98,10 +112,10 @@ def tune_encoder(
         held: Queries that it must not learn from. `CHOOSE` of them tell after each epoch how good
             it is, the others judge it at the end.
         lexical: An index of the same products, built.
-        folder: Where checkpoints, the tuned model and its export go.
-        tuning: `training.texts.Tuning`.
+        folder: Where checkpoints, the tuned model and its export go, and a cross-encoder in
+            `CROSS`. A run that was cut off goes on.
+        course: How it learns.
         cache: Where vectors are kept.
-        adapting: `training.masked.Adapting` to read the texts first; None leaves that out.
 
     Returns:
         The tuned encoder if it is better, else the one that came; and what was measured.
@@ -111,40 +125,75 @@ def tune_encoder(
         BadData: There are too few pairs to learn from.
         Missing: The training extra is not installed.
     """
+    _check(encoder)
+    choose, gate = held.split(CHOOSE, course.tuning.seed)
+    pairs, curve = _learned(encoder, lessons, choose, lexical, folder, course)
+    settings = {"tokens_max": encoder.config.tokens_max, "model": str(folder / "model")}
+    tuned = registry.build("encoders", encoder.address[1], **settings).ensure(folder / "export")
+    with stage("gate"):
+        lift = replace(measure_lift(encoder, tuned, gate, cache, pairs), curve=curve)
+    return (tuned if lift.kept else encoder), lift
+
+
+def _learned(
+    encoder: Any, lessons: Lessons, choose: Judged, lexical: Any, folder: Path, course: Course
+) -> tuple[int, tuple[float, ...]]:
+    """Write a tuned model; return how many pairs it learned from, and how good each epoch was."""
     from shopkeeper.encoders import _layout, _weights
     from shopkeeper.training.texts import tune
 
-    _check(encoder)
     ask, tell = (encoder.prefixes.get(kind, "") for kind in ("query", "passage"))
     pairs = lessons.pairs(ask, tell)
-    lines = [tell + line for line in product_text(held.products)]
-    texts = dict(zip(held.products[PRODUCT_ID], lines, strict=True))
-    choose, gate = held.split(CHOOSE, tuning.seed)
+    lines = [tell + line for line in product_text(choose.products)]
+    texts = dict(zip(choose.products[PRODUCT_ID], lines, strict=True))
     checkpoints, target = folder / "checkpoints", folder / "model"
     checkpoints.mkdir(parents=True, exist_ok=True)
     layout = _layout.read(_weights.fetch(encoder.config.model, folder / "source"))
-    source = _source(layout, lessons.texts, adapting, folder)
+    source = _source(layout, lessons.texts, course.adapting, folder)
+    hard = _hard(lexical, texts, ask, {ask + query for query, _ in lessons.asked})
+    teacher = None
+    if course.crossing is not None:
+        with stage("cross"):
+            teacher = _cross(source, pairs, hard, course.crossing, folder)
     with stage("tune", f"{len(pairs):,} pairs"):
         outcomes = tune(
-            source, target, pairs, tuning,
-            hard=_hard(lexical, texts, ask, {ask + query for query, _ in lessons.asked}),
-            measure=_measure(choose, texts, tuning.seed, ask),
-            checkpoints=checkpoints,
+            source, target, pairs, course.tuning, hard=hard, teacher=teacher,
+            measure=_measure(choose, texts, course.tuning.seed, ask), checkpoints=checkpoints,
         )  # fmt: skip
     _layout.write(target, layout.pooling, encoder.prefixes)
     for spent in ("source", "adapted", "checkpoints"):
         shutil.rmtree(folder / spent, ignore_errors=True)
-    settings = {"tokens_max": encoder.config.tokens_max, "model": str(target)}
-    tuned = registry.build("encoders", encoder.address[1], **settings).ensure(folder / "export")
-    curve = tuple(each for one in outcomes for each in one.curve)
-    with stage("gate"):
-        lift = replace(measure_lift(encoder, tuned, gate, cache, len(pairs)), curve=curve)
-    return (tuned if lift.kept else encoder), lift
+    return len(pairs), tuple(each for one in outcomes for each in one.curve)
 
 
 def digest(query: str) -> str:
     """Return a text by which a query is known again, but cannot be read."""
     return hashlib.blake2b(clean(query).encode(), digest_size=8).hexdigest()
+
+
+def _cross(
+    source: Any, pairs: Sequence[tuple[str, str]], hard: Any, crossing: Any, folder: Path
+) -> Any:
+    """Teach a cross-encoder on the pairs, or take the one that is there; return what scores."""
+    from shopkeeper.training.cross import Choice, CrossReader, teach_cross
+    from shopkeeper.training.text_model import TextModel
+
+    target = folder / CROSS
+    if not target.is_dir():
+        questions = list(dict.fromkeys(question for question, _ in pairs))
+        near = dict(zip(questions, hard(questions, None), strict=True))
+        right: dict[str, set[str]] = {}
+        for question, answer in pairs:
+            right.setdefault(question, set()).add(answer)
+        choices = [
+            Choice(
+                question, answer, [text for text in near[question] if text not in right[question]]
+            )
+            for question, answer in pairs
+        ]
+        file = folder / "checkpoints" / "cross.safetensors"
+        teach_cross(source, target, choices, crossing, checkpoint=file)
+    return CrossReader(TextModel.of(target), crossing.tokens_max).score
 
 
 def _check(encoder: Any) -> None:
@@ -199,9 +248,10 @@ def dense_quality(encoder: Any, judged: Judged, cache: VectorCache) -> pl.DataFr
 def _hard(
     lexical: Any, texts: dict[str, str], ask: str, asked: set[str]
 ) -> Callable[..., list[list[str]]]:
-    """Return what finds products with the words of a query, the nearest in meaning first."""
+    """Return what finds products with the words of a query, the nearest in meaning first if a
+    model is there to say."""
 
-    def find(questions: Sequence[str], encode: Callable[..., Any]) -> list[list[str]]:
+    def find(questions: Sequence[str], encode: Callable[..., Any] | None) -> list[list[str]]:
         found: list[list[str]] = []
         for question in questions:
             if question not in asked:
@@ -209,6 +259,8 @@ def _hard(
                 continue
             hits = lexical.search(question.removeprefix(ask), None, NEAR)["item_id"].to_list()
             found.append(list(dict.fromkeys(texts[hit] for hit in hits if texts.get(hit))))
+        if encode is None:
+            return found
         distinct = list(dict.fromkeys(text for near in found for text in near))
         vector_of = dict(zip(distinct, encode(distinct), strict=True))
         sorted_ones = []

@@ -123,6 +123,7 @@ def _names_in(found: Config) -> list[tuple[str, str]]:
     named += [("ranking", found.train.ranker)]
     named += [("search.indexes", found.search.index), ("encoders.speech", found.search.speech)]
     named += [("encoders", found.search.encoder)] if found.search.encoder else []
+    named += [("encoders.cross", name) for name in (found.search.cross,) if name]
     named += [("encoders.images", name) for name in (found.search.pictures,) if name]
     named += [("recommenders", name) for name in found.train.recommenders + found.train.fused]
     named += [("features", name) for name in found.train.features]

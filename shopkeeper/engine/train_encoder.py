@@ -16,7 +16,7 @@ from shopkeeper.encoders import VectorCache, _weights
 from shopkeeper.engine import encoding, settings, shop_lessons
 from shopkeeper.engine.files import write_reports
 from shopkeeper.engine.known import known_of, products_of
-from shopkeeper.engine.search_lessons import Lift, tune_encoder
+from shopkeeper.engine.search_lessons import CROSS, Course, Lift, tune_encoder
 from shopkeeper.engine.shop_lessons import BASKET, ShopLessons
 from shopkeeper.errors import BadConfig, BadData
 from shopkeeper.pages.report import evaluation_html
@@ -37,10 +37,9 @@ WORDS = {
 def train_encoder(
     folder: Path,
     config: Config,
-    tuning: Any,
+    course: Course,
     *,
     kinds: Sequence[str] = tuple(shop_lessons.KINDS),
-    adapting: Any = None,
     dry_run: bool = False,
 ) -> dict[str, Any]:
     """Tune the encoder on what belongs together in the shop; publish it if it is better.
@@ -51,9 +50,9 @@ def train_encoder(
     Args:
         folder: The shop's folder.
         config: Its settings.
-        tuning: `training.texts.Tuning`.
+        course: How it learns. A cross-encoder that is taught on the way stays in the shop too, and
+            [encoders.cross.cross_encoder] names it.
         kinds: What to learn from; names of `shop_lessons.KINDS`, or `basket`.
-        adapting: `training.masked.Adapting` to read the shop's texts first, or None.
         dry_run: Measure alone; `shop.toml` stays as it is.
 
     Returns:
@@ -75,21 +74,19 @@ def train_encoder(
     encoder = _untuned(folder, config, name, origin)
     with stage("lessons"):
         events = known_of(folder, config).events if BASKET in kinds else pl.DataFrame()
-        learned = shop_lessons.learn_from(folder, config, products, events, kinds, tuning.seed)
+        learned = shop_lessons.learn_from(
+            folder, config, products, events, kinds, course.tuning.seed
+        )
         # Only its words are asked, for texts that are easily taken for the right one.
         lexical = registry.build("search.indexes", "lexical").build(products, None)
     work = folder / "cache" / "tuning"
     cache = VectorCache(folder / "cache" / "vectors")
-    _, lift = tune_encoder(
-        encoder, learned.lessons, learned.held, lexical, work, tuning, cache, adapting
-    )
-    model = None
-    if lift.kept and not dry_run:
-        told = {"from": origin, "lift": asdict(lift), TAUGHT: learned.lessons.digests()}
-        model = _publish(folder, name, work / "model", told)
+    _, lift = tune_encoder(encoder, learned.lessons, learned.held, lexical, work, course, cache)
+    told = {"from": origin, "lift": asdict(lift), TAUGHT: learned.lessons.digests()}
+    model = None if dry_run else _publish(folder, name, work, told, lift.kept)
     shutil.rmtree(work, ignore_errors=True)
     found = _found(lift, learned) | {
-        "encoder": name, "from": origin, "method": tuning.method, "model": model,
+        "encoder": name, "from": origin, "method": course.tuning.method, "model": model,
         "seconds": round(time.monotonic() - began, 1),
     }  # fmt: skip
     page = evaluation_html(_report(config, found, lift, learned))
@@ -136,16 +133,26 @@ def taught(folder: Path, config: Config, name: str) -> set[str]:
     return set(json.loads(file.read_text("utf-8")).get(TAUGHT, ()))
 
 
-def _publish(folder: Path, name: str, model: Path, told: dict[str, Any]) -> str:
-    """Put the model beside earlier ones, and name it in `shop.toml`; return its name there."""
-    lift = told["lift"]
+def _publish(folder: Path, name: str, work: Path, told: dict[str, Any], better: bool) -> str | None:
+    """Put the tuned model into the shop if it is better, and a cross-encoder if there is one."""
+    if (work / CROSS).is_dir():
+        _keep(folder, "cross.cross_encoder", work / CROSS, "taught on this shop")
+    if not better:
+        return None
+    model = work / "model"
     (model / ORIGIN).write_text(json.dumps(told, indent=1), "utf-8")
+    lift = told["lift"]
+    why = f"tuned on this shop: nDCG@10 {lift['before']:.3f} to {lift['after']:.3f}"
+    return _keep(folder, name, model, why)
+
+
+def _keep(folder: Path, name: str, model: Path, why: str) -> str:
+    """Put a model beside earlier ones, and name it in `shop.toml`; return its name there."""
     digest = _weights.digest(model / "model.safetensors")[:12]
-    place = f"{MODELS}/{name}-{digest}"
+    place = f"{MODELS}/{name.rsplit('.', 1)[-1]}-{digest}"
     (folder / MODELS).mkdir(exist_ok=True)
     shutil.rmtree(folder / place, ignore_errors=True)
     model.replace(folder / place)
-    why = f"tuned on this shop: nDCG@10 {lift['before']:.3f} to {lift['after']:.3f}"
     settings.put(folder, f"encoders.{name}", {"model": place}, why)
     return place
 

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from shopkeeper.errors import BadData
-from shopkeeper.training.loop import Outcome, Plan, fast_bfloat16, train
+from shopkeeper.training.loop import Lazy, Outcome, Plan, fast_bfloat16, train
 from shopkeeper.training.text_methods import METHODS, learning, load, save
 from shopkeeper.training.text_model import TextModel, Tokens, pooled
 
@@ -27,6 +27,8 @@ from shopkeeper.training.text_model import TextModel, Tokens, pooled
 
 Encode = Callable[[Sequence[str]], NDArray[np.float32]]
 """Texts to vectors of length 1, [N, D], by the model as it stands."""
+Teacher = Callable[[Sequence[str], Sequence[str]], NDArray[np.float32]]
+"""How well texts answer questions, pair by pair, by a model that reads both together, [N]."""
 Hard = Callable[[Sequence[str], Encode], Sequence[Sequence[str]]]
 """Texts that are easily taken for the right one, best first, for each question."""
 
@@ -55,6 +57,8 @@ class Tuning:
     """Hard negatives of each pair from the second round on."""
     widths: tuple[int, ...] = ()
     """The first so many numbers of a vector are to mean the same, such as (192, 96)."""
+    distil: float = 1.0
+    """What a teacher counts beside the pairs, if there is one."""
     noise: float = 0.0
     """Size of the worst small change of the embeddings that learning has to bear; 0 for none."""
     minutes: float = 20.0
@@ -75,8 +79,8 @@ class Tuning:
                 raise ValueError(f"{name} must be at least {lowest}, but is {getattr(self, name)}")
         if not 0.001 <= self.temperature <= 1:
             raise ValueError(f"temperature must be from .001 to 1, but is {self.temperature}")
-        if self.minutes <= 0 or min(self.noise, self.lr) < 0:
-            raise ValueError("minutes must be above 0, noise and lr at least 0")
+        if self.minutes <= 0 or min(self.noise, self.lr, self.distil) < 0:
+            raise ValueError("minutes must be above 0; noise, lr and distil at least 0")
 
 
 def tune(
@@ -86,6 +90,7 @@ def tune(
     tuning: Tuning,
     *,
     hard: Hard | None = None,
+    teacher: Teacher | None = None,
     measure: Callable[[Encode], float] | None = None,
     checkpoints: Path | None = None,
 ) -> list[Outcome]:
@@ -97,6 +102,8 @@ def tune(
         pairs: Question and answer each; a question may have several answers.
         tuning: How.
         hard: Finds texts that are easily taken for the answer; without it there is one round.
+        teacher: Says how well texts answer a question; where there are hard texts, the model
+            learns to see answer and hard texts as the teacher does. None learns from pairs alone.
         measure: How good the encoder is, higher is better; the best epoch of each round is kept.
         checkpoints: A folder where a run that was killed goes on; the caller deletes it.
 
@@ -117,7 +124,7 @@ def tune(
     outcomes = []
     for number in range(rounds):
         found = _mined(network, pairs, tuning, hard, number, checkpoints)
-        lessons = _Lessons(pairs, found, replace(tuning, seed=tuning.seed + number))
+        lessons = _Lessons(pairs, found, replace(tuning, seed=tuning.seed + number), teacher)
         plan = Plan(
             epochs_max=tuning.epochs, minutes_max=tuning.minutes / rounds, patience_epochs=1,
             lr=(tuning.lr or METHODS[tuning.method].lr) / (1 + number), lr_end=0.0,
@@ -196,10 +203,12 @@ class Reader(nn.Module):  # type: ignore[misc]
         for width in (question_BD.shape[1], *tuning.widths):
             left_BD = nn.functional.normalize(question_BD[:, :width], dim=-1)
             right_PD = nn.functional.normalize(answer_PD[:, :width], dim=-1)
-            scores_BP = left_BD @ right_PD.T / tuning.temperature
-            scores_BP = scores_BP.masked_fill(batch.also_right_BP, float("-inf"))
+            all_BP = left_BD @ right_PD.T / tuning.temperature
+            scores_BP = all_BP.masked_fill(batch.also_right_BP, float("-inf"))
             losses.append(nn.functional.cross_entropy(scores_BP, right_B))
             losses.append(nn.functional.cross_entropy(scores_BP[:, :size].T, right_B))
+            if batch.taught_BP is not None:
+                losses.append(tuning.distil * _unlike(all_BP, batch.taught_BP))
         return torch.stack(losses).mean()
 
     @torch.no_grad()  # type: ignore[untyped-decorator]
@@ -230,42 +239,76 @@ class Batch:
     answers: list[str]
     also_right_BP: Tensor
     """Texts that answer a question too and are no negatives of it."""
+    taught_BP: Tensor | None = None
+    """What a teacher says of each question's own answer and hard texts; else minus infinity."""
 
 
 class _Lessons:
     """Batches of pairs, in another order in each epoch."""
 
     def __init__(
-        self, pairs: Sequence[tuple[str, str]], hard: Sequence[Sequence[str]], tuning: Tuning
+        self,
+        pairs: Sequence[tuple[str, str]],
+        hard: Sequence[Sequence[str]],
+        tuning: Tuning,
+        teacher: Teacher | None = None,
     ) -> None:
-        self.pairs, self.hard, self.tuning = pairs, hard, tuning
+        self.pairs, self.hard, self.tuning, self.teacher = pairs, hard, tuning, teacher
         self.right: dict[str, set[str]] = {}
         for question, answer in pairs:
             self.right.setdefault(question, set()).add(answer)
 
-    def batches(self, epoch: int) -> list[Batch]:
-        draw = np.random.default_rng([self.tuning.seed, epoch])
-        order = draw.permutation(len(self.pairs))
+    def batches(self, epoch: int) -> Sequence[Batch]:
+        order = np.random.default_rng([self.tuning.seed, epoch]).permutation(len(self.pairs))
         size = self.tuning.batch
+
+        def make(number: int) -> Batch:
+            draw = np.random.default_rng([self.tuning.seed, epoch, number])
+            return self._batch(order[number * size : (number + 1) * size], draw)
+
         # The last, smaller batch would have easier negatives.
-        starts = range(0, len(order) - size + 1, size)
-        return [self._batch(order[at : at + size], draw) for at in starts]
+        return Lazy(len(order) // size, make)
 
     def _batch(self, rows: NDArray[np.int64], draw: np.random.Generator) -> Batch:
         questions = [self.pairs[row][0] for row in rows]
         answers = [self.pairs[row][1] for row in rows]
-        for row in rows:
+        own = [[at] for at in range(len(rows))]
+        for at, row in enumerate(rows):
             near = self.hard[row] if self.hard else ()
             picked = min(self.tuning.hard, len(near))
-            answers += [near[at] for at in draw.choice(len(near), picked, replace=False)]
+            own[at] += range(len(answers), len(answers) + picked)
+            answers += [near[other] for other in draw.choice(len(near), picked, replace=False)]
         right_BP = np.array(
             [[answer in self.right[question] for answer in answers] for question in questions]
         )
         # A question that came twice has its right answers at two places.
         same = np.array([[left == right for right in answers] for left in answers[: len(rows)]])
         right_BP |= same
+        taught = self._taught(questions, answers, own) if self.teacher and self.hard else None
+        if taught is not None:
+            # Of a question's own hard texts the teacher alone says how wrong they are.
+            right_BP[:, len(rows) :] |= np.isfinite(taught[:, len(rows) :].numpy())
         right_BP[np.arange(len(rows)), np.arange(len(rows))] = False
-        return Batch(questions, answers, torch.from_numpy(right_BP))
+        return Batch(questions, answers, torch.from_numpy(right_BP), taught)
+
+    def _taught(self, questions: list[str], answers: list[str], own: list[list[int]]) -> Tensor:
+        assert self.teacher is not None
+        places = [(row, at) for row, columns in enumerate(own) for at in columns]
+        asked, told = zip(*((questions[row], answers[at]) for row, at in places), strict=True)
+        said = self.teacher(asked, told)
+        taught_BP = torch.full((len(questions), len(answers)), float("-inf"))
+        for (row, at), score in zip(places, said, strict=True):
+            taught_BP[row, at] = float(score)
+        return taught_BP
+
+
+def _unlike(scores_BP: Tensor, taught_BP: Tensor) -> Tensor:
+    """Return how unlike the order of each question's own texts is to that of the teacher."""
+    own_BP = torch.isfinite(taught_BP)
+    wanted_BP = taught_BP.softmax(dim=1)
+    mine_BP = scores_BP.masked_fill(~own_BP, float("-inf")).log_softmax(dim=1)
+    apart_BP = wanted_BP * (wanted_BP.clamp(min=1e-9).log() - mine_BP)
+    return apart_BP.masked_fill(~own_BP, 0.0).sum(1).mean()
 
 
 def _mined(

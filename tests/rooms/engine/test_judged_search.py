@@ -9,9 +9,11 @@ from typer.testing import CliRunner
 from shopkeeper import registry
 from shopkeeper.cli.main import app
 from shopkeeper.engine.judged_search import benchmark_search, other_words
+from shopkeeper.engine.search_lessons import Course
 from shopkeeper.engine.search_tuning import choose_boosts, choose_weight, shown
 from shopkeeper.errors import BadConfig, BadData
 from shopkeeper.evaluation.judged import Judged, quality, read_judged
+from shopkeeper.training.texts import Tuning
 
 KINDS = ("mug", "lamp", "rug", "vase", "clock", "tray")
 COLOURS = ("red", "blue", "green", "white", "black", "amber", "pink", "teal", "grey", "gold")
@@ -122,4 +124,4 @@ def test_what_cannot_be_tuned_is_said(files):
     with pytest.raises(BadConfig, match="tune_share"):
         benchmark_search(judged, encoder="hashing", tune_share=1.0)
     with pytest.raises(BadConfig, match="'hashing' learns nothing"):
-        benchmark_search(judged, encoder="hashing", tune_share=0.5, tuning=object())
+        benchmark_search(judged, encoder="hashing", tune_share=0.5, course=Course(Tuning()))
