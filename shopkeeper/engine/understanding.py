@@ -18,6 +18,7 @@ from shopkeeper.engine import encoding
 from shopkeeper.engine.known import decided_of, lake_of, records_of
 from shopkeeper.errors import BadData
 from shopkeeper.schema import EVENT_ID, EVENT_NAME, ITEM, SESSION, TIME, USER, VISITOR, WANTS
+from shopkeeper.search import text
 from shopkeeper.search.understanding import Understanding, examples, synonyms
 from shopkeeper.search.understanding.intent import Examples, Intents
 from shopkeeper.search.understanding.synonyms import FILE, Pair
@@ -25,6 +26,9 @@ from shopkeeper.search.understanding.synonyms import FILE, Pair
 TERM = "search_term"
 SEARCHES_MAX = 500_000
 """How many of the newest searches are learned from."""
+VISITS_MIN = 3
+"""A search of fewer visits is suggested to nobody."""
+QUERY_CHARS_MAX = 60
 EXAMPLES_FOLDER = "intents"
 """A folder of the shop with examples of its own, in place of ours."""
 WORD_LETTERS_MIN = 3
@@ -58,6 +62,29 @@ def learn(folder: Path, config: Config, products: pl.DataFrame, encoder: Any) ->
         pairs=synonyms.read(folder / FILE),
         sound=vocabulary(folder / "cache" / f"encoder-{encoder.address[1]}"),
     )
+
+
+def asked_often(folder: Path, config: Config, reading: Understanding) -> dict[str, int]:
+    """Return the past searches that may be suggested to others.
+
+    Args:
+        folder: The shop's folder.
+        config: Its settings.
+        reading: Knows which words are sound; an error is nothing to suggest.
+
+    Returns:
+        Clean queries, and in how many visits each was searched: at least `VISITS_MIN`, for what
+        one person typed is nobody else's business.
+    """
+    searches = _searches(folder, config).select("visit", TERM).unique()
+    asked = {(visit, text.clean(term, QUERY_CHARS_MAX)) for visit, term in searches.iter_rows()}
+    counts = Counter(query for _, query in asked)
+    sound = reading.spelling.is_sound
+    return {
+        query: visits
+        for query, visits in sorted(counts.items())
+        if visits >= VISITS_MIN and all(map(sound, text.words(query)))
+    }
 
 
 def mine(folder: Path, config: Config, vectors: bool = True) -> list[Pair]:
