@@ -77,7 +77,7 @@ def searched(now: Now, found: Found, began: float, taste: Taste | None = None) -
     rows = list(zip(page.ids, page.scores, ranks, page.sources, strict=True))
     sentences, notes = found.sentences(), page.notes
     if taste is not None and any(page.raised):
-        whys = taste.why(now.finder.search.attributes(now.catalogue.all()), np.array(page.places))
+        whys = taste.why(np.array(page.places))
         sentences = [
             f"{said}; {why}" if raised and why else said
             for said, raised, why in zip(sentences, page.raised, whys, strict=True)

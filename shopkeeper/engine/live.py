@@ -232,12 +232,14 @@ class Live:
             k,
         )
 
-    def taste(self, user_id: str | None, visitor_id: str | None) -> Taste | None:
-        """Return what is known of a shopper's taste, None for one nobody knows."""
+    def taste(self, now: Now, user_id: str | None, visitor_id: str | None) -> Taste | None:
+        """Return what is known of a shopper's taste at a moment, None for one nobody knows."""
         if user_id is None and visitor_id is None:
             return None
         steps = self.state.steps(user_id, visitor_id)
-        return Taste.of(self.state.named(steps), steps, self._now_us())
+        attributes = now.finder.search.attributes(now.catalogue.all())
+        taste = Taste(attributes, self.state.named(steps), steps, self._now_us())
+        return taste if taste.sure else None
 
     def complete(self, typed: str, k: int) -> list[tuple[str, str]]:
         """Complete what is being typed."""

@@ -6,8 +6,6 @@ counting more as in `leanings`, and all of it counts little as long as little is
 nothing of words; a search bounds what it makes of this.
 """
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -20,6 +18,7 @@ from shopkeeper.streaming.state import Steps
 Floats = NDArray[np.float32]
 
 BOUGHT, BRAND, KIND, PRICED = range(4)
+"""Brand and category stand side by side."""
 PARTS = (0.35, 0.3, 0.2, 0.15)
 """What each of the four counts; 1 in all."""
 ENOUGH = 2.0
@@ -33,82 +32,71 @@ _WORTH = np.array([WEIGHTS.get(name, 0.0) for name in EVENT_NAMES])
 _PURCHASE = EVENT_NAMES.index("purchase")
 
 
-@dataclass(frozen=True)
 class Taste:
-    """What one shopper did, H deeds that tell of taste."""
+    """What one shopper leans to, among the products of one moment. N products."""
 
-    items: list[str]
-    weight_H: NDArray[np.float64]
-    bought_H: NDArray[np.bool_]
-
-    @classmethod
-    def of(cls, items: list[str], steps: Steps, now_us: int) -> "Taste | None":
-        """Weigh a history, or return None where it tells nothing.
+    def __init__(self, attributes: Attributes, items: list[str], steps: Steps, now_us: int) -> None:
+        """Weigh a history.
 
         Args:
+            attributes: What is known of the products.
             items: The product of each step.
             steps: The history.
             now_us: When ages are counted from, in microseconds since 1970.
-
-        Returns:
-            The taste.
         """
         age_days = np.maximum(now_us - steps.time_us, 0) / DAY_US
-        weight = _WORTH[steps.event] * 0.5 ** (age_days / HALF_LIFE_DAYS)
-        told = np.flatnonzero(weight > 0)
-        if not len(told):
-            return None
-        return cls(
-            [items[at] for at in told.tolist()], weight[told], steps.event[told] == _PURCHASE
-        )
+        weight_H = _WORTH[steps.event] * 0.5 ** (age_days / HALF_LIFE_DAYS)
+        item_H = attributes.rows(items)
+        told = (weight_H > 0) & (item_H >= 0)
+        item_H, weight_H = item_H[told], weight_H[told]
+        whole = float(weight_H.sum())
+        self.sure = whole / (whole + ENOUGH)
+        """How much all of it counts, from 0 for nothing known up to 1."""
+        self._attributes = attributes
+        self._bought_N = np.zeros(len(attributes), np.bool_)
+        self._bought_N[item_H[steps.event[told] == _PURCHASE]] = True
+        self._shares = []
+        for name in ("brand", CATEGORY) if whole else ():
+            column = attributes.column(name)
+            shares = np.bincount(column.codes[item_H], weight_H / whole, len(column.values))
+            shares[0] = 0
+            self._shares.append((column.codes, shares))
+        self._usual = _usual(attributes.usual_ratio()[item_H], weight_H)
 
-    def __call__(self, attributes: Attributes, rows: Rows) -> Floats:
+    def __call__(self, rows: Rows) -> Floats:
         """Return how far each of some products suits, from 0 to 1."""
-        found: Floats = self.parts(attributes, rows).sum(axis=1, dtype=np.float32)
+        found: Floats = self.parts(rows).sum(axis=1)
         return found
 
-    def parts(self, attributes: Attributes, rows: Rows) -> Floats:
+    def parts(self, rows: Rows) -> Floats:
         """Return what each of the four brings for some products, [N, 4]; at most 1 in all."""
         found = np.zeros((len(rows), len(PARTS)), np.float32)
-        item_H = attributes.rows(self.items)
-        there = item_H >= 0
-        item_H, weight_H, bought_H = item_H[there], self.weight_H[there], self.bought_H[there]
-        if not len(item_H):
-            return found
-        whole = float(weight_H.sum())
-        mine = np.isin(rows, item_H[bought_H])
-        found[:, BOUGHT] = mine
-        for part, name in ((BRAND, "brand"), (KIND, CATEGORY)):
-            codes = attributes.column(name).codes
-            shares = np.bincount(codes[item_H], weight_H) / whole
-            shares[0] = 0
-            known = codes[rows] < len(shares)
-            found[known, part] = shares[codes[rows[known]]]
-        found[:, PRICED] = _suits(attributes.usual_ratio(), item_H, weight_H, rows)
-        sure = np.float32(whole / (whole + ENOUGH))
-        found *= sure * np.array(PARTS, np.float32)
+        found[:, BOUGHT] = self._bought_N[rows]
+        for part, (codes, shares) in enumerate(self._shares, BRAND):
+            found[:, part] = shares[codes[rows]]
+        if self._usual is not None:
+            away = (self._attributes.usual_ratio()[rows] - self._usual) / PRICE_WIDTH
+            found[:, PRICED] = np.where(np.isnan(away), 0, np.exp(-(away**2)))
+        found *= np.array(PARTS, np.float32) * np.float32(self.sure)
         return found
 
-    def why(self, attributes: Attributes, rows: Rows) -> list[str]:
+    def why(self, rows: Rows) -> list[str]:
         """Return the strongest reason for each of some products, empty where there is none."""
-        parts = self.parts(attributes, rows)
-        said = []
-        for row, brought in zip(rows.tolist(), parts, strict=True):
-            part = int(brought.argmax())
-            said.append(_said(attributes, row, part) if brought[part] >= SAID_MIN else "")
-        return said
+        parts = self.parts(rows)
+        best = parts.argmax(axis=1)
+        brought = parts[np.arange(len(rows)), best] >= SAID_MIN
+        return [
+            _said(self._attributes, row, part) if enough else ""
+            for row, part, enough in zip(rows.tolist(), best.tolist(), brought, strict=True)
+        ]
 
 
-def _suits(
-    ratio_N: NDArray[np.float64], item_H: Rows, weight_H: NDArray[np.float64], rows: Rows
-) -> NDArray[np.float64]:
-    """Return how near prices are to what is usually chosen, from 0 to 1."""
-    ratio_H = ratio_N[item_H]
+def _usual(ratio_H: NDArray[np.float64], weight_H: NDArray[np.float64]) -> float | None:
+    """Return the price that is usually chosen beside what is usual, as a logarithm."""
     priced = np.isfinite(ratio_H)
     if not priced.any():
-        return np.zeros(len(rows))
-    usual = np.average(ratio_H[priced], weights=weight_H[priced])
-    return np.nan_to_num(np.exp(-(((ratio_N[rows] - usual) / PRICE_WIDTH) ** 2)))
+        return None
+    return float((ratio_H[priced] * weight_H[priced]).sum() / weight_H[priced].sum())
 
 
 def _said(attributes: Attributes, row: int, part: int) -> str:

@@ -160,7 +160,7 @@ class Shop(ByVoice):
         live = self.live
         now, taste = live.now, None
         if personal and self.config.search.personal:
-            taste = live.taste(user_id, visitor_id)
+            taste = live.taste(now, user_id, visitor_id)
         found = now.find(
             query[:WORDS_MAX],
             k=k,

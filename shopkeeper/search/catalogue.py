@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from shopkeeper.contracts import Hits, Index, Numbered
 from shopkeeper.errors import BadRequest
-from shopkeeper.schema import ITEM, PRICE, RANK, SCORE, SOURCE
+from shopkeeper.schema import ITEM, RANK, SCORE, SOURCE
 from shopkeeper.search import filters as narrowing
 from shopkeeper.search import text
 from shopkeeper.search.filters import Attributes, Filters, Rows
@@ -24,7 +24,7 @@ DEEPER = 10
 """How many times more matches are looked at where a filter leaves too few."""
 ENOUGH = 50
 """So many matches that pass a filter are enough to look no deeper."""
-Lift = Callable[[Attributes, Rows], NDArray[np.float32]]
+Lift = Callable[[Rows], NDArray[np.float32]]
 """What else speaks for each of some rows of the products, from 0 to 1."""
 QUOTED_CHARS_MAX = 60
 
@@ -82,6 +82,40 @@ class _Found:
         if len(self.sources) == 1:
             return [self.sources[0]] * len(rows)
         return [self.sources[at] for at in self.source[_places(rows, self.rows)]]
+
+
+@dataclass(frozen=True)
+class _Ranked:
+    """M products that match and pass, in their order."""
+
+    before: Rows
+    """Without `lift`."""
+    rows: Rows
+    scores: NDArray[np.float32]
+
+    def page(
+        self,
+        page: Rows,
+        attributes: Attributes,
+        found: _Found,
+        offset: int,
+        total: int,
+        facets: dict[str, list[tuple[str, int]]],
+        notes: list[str],
+    ) -> SearchPage:
+        """Tell what a shopper sees of some of these rows."""
+        at = _places(page, self.rows)
+        return SearchPage(
+            ids=attributes.ids(page),
+            scores=self.scores[at].tolist(),
+            sources=found.sources_of(page),
+            places=page.tolist(),
+            raised=(at < _places(page, self.before)).tolist(),
+            first_rank=offset + 1,
+            total=total,
+            facets=facets,
+            notes=notes,
+        )
 
 
 @dataclass(frozen=True)
@@ -147,7 +181,8 @@ class ProductSearch:
         for name in narrowing.FACETS:
             if name in products.columns:
                 attributes.column(name)
-        attributes.numbers(PRICE)
+        attributes.usual_ratio()
+        attributes.titled(np.zeros(0, np.int64), "")
         made._browse(made._prior(attributes, popularity))
         return made
 
@@ -194,11 +229,9 @@ class ProductSearch:
             out of range, or the attribute or order that is not there.
         """
         _check(k, offset, sort)
-        chosen = filters or {}
         known = self._known(products)
-        attributes = known.attributes
-        prior = self._prior(attributes, popularity)
-        limits = (chosen, price_min, price_max)
+        attributes, prior = known.attributes, self._prior(known.attributes, popularity)
+        limits = (filters or {}, price_min, price_max)
         browsing = not query.strip()
         found = self._browse(prior) if browsing else self._find(query, vector, known)
         rows = narrowing.narrow(attributes, found.rows, *limits)
@@ -209,25 +242,14 @@ class ProductSearch:
             rows = narrowing.narrow(attributes, found.rows, *limits)
         notes = [*found.notes, *self._excuse(query, found, rows)]
         counted = narrowing.facets(attributes, found.rows, *limits)
-        before, scores = rows, prior[rows]
+        ranked = _Ranked(rows, rows, prior[rows])
         if not browsing:
-            before, rows, scores = self._ranked(query, attributes, found, rows, prior, lift)
-        shown = narrowing.arrange(attributes, rows, sort)
+            ranked = self._ranked(query, attributes, found, rows, prior, lift)
+        shown = narrowing.arrange(attributes, ranked.rows, sort)
         if self.config.group if group is None else group:
             shown = narrowing.one_per_group(attributes, shown)
         page = shown[offset : offset + k]
-        at = _places(page, rows)
-        return SearchPage(
-            ids=attributes.ids(page),
-            scores=scores[at].tolist(),
-            sources=found.sources_of(page),
-            places=page.tolist(),
-            raised=(at < _places(page, before)).tolist(),
-            first_rank=offset + 1,
-            total=len(shown),
-            facets=counted,
-            notes=notes,
-        )
+        return ranked.page(page, attributes, found, offset, len(shown), counted, notes)
 
     def _find(
         self, query: str, vector: NDArray[np.float32] | None, known: _Known, deep: bool = False
@@ -285,11 +307,8 @@ class ProductSearch:
         rows: Rows,
         prior: NDArray[np.float32],
         lift: Lift | None,
-    ) -> tuple[Rows, Rows, NDArray[np.float32]]:
-        """Return found rows in the order of the words, as they are shown, and the scores of those.
-
-        A score is the share of the best score, and what sales and `lift` add to it.
-        """
+    ) -> _Ranked:
+        """Order found rows by the share of the best score, and what sales and `lift` add to it."""
         scores = found.scores[_places(rows, found.rows)] / max(
             float(found.scores.max(initial=0.0)), 1e-9
         )
@@ -297,13 +316,13 @@ class ProductSearch:
         order = np.argsort(-scores, kind="stable")
         rows, scores = rows[order], scores[order]
         if lift is None or not len(rows):
-            return rows, rows, scores
-        lifted = scores + np.float32(self.config.lift_weight) * lift(attributes, rows)
+            return _Ranked(rows, rows, scores)
+        lifted = scores + np.float32(self.config.lift_weight) * lift(rows)
         named = _named(query, attributes, rows)
         order = np.arange(len(rows))
         by_lift = np.argsort(-lifted, kind="stable")
         order[~named] = by_lift[~named[by_lift]]
-        return rows, rows[order], lifted[order]
+        return _Ranked(rows, rows[order], lifted[order])
 
     def _known(self, products: pl.DataFrame) -> _Known:
         """Return what is derived from `products`, kept while it is the same table."""
@@ -349,8 +368,7 @@ def _places(rows: Rows, among: Rows) -> Rows:
 
 def _named(query: str, attributes: Attributes, rows: Rows) -> NDArray[np.bool_]:
     """Say which rows have the query as their title or id, spelled alike."""
-    wanted = text.spelled(query, text.QUERY_CHARS_MAX)
-    named = np.fromiter((attributes.spelled(row) == wanted for row in rows.tolist()), bool)
+    named = attributes.titled(rows, query[: text.QUERY_CHARS_MAX])
     by_id = attributes.row_of.get(query.strip())
     return named if by_id is None else named | (rows == by_id)
 

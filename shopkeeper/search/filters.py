@@ -70,6 +70,8 @@ class Attributes:
         self.row_of = dict(zip(names, range(len(names)), strict=True))
         self._names = np.array(names, dtype=object)
         self._spelled: dict[int, str] = {}
+        self._letters: NDArray[np.int64] | None = None
+        self._titles: list[str | None] = []
         self._ratio: NDArray[np.float64] | None = None
 
     def __len__(self) -> int:
@@ -85,11 +87,21 @@ class Attributes:
         found: list[str] = self._names[rows].tolist()
         return found
 
-    def spelled(self, row: int) -> str:
-        """Return the letters and digits of a product's title."""
-        if row not in self._spelled:
-            self._spelled[row] = text.spelled(self.products["title"][row])
-        return self._spelled[row]
+    def titled(self, rows: Rows, title: str) -> NDArray[np.bool_]:
+        """Say which of `rows` have a title that is spelled like `title`."""
+        wanted = text.spelled(title)
+        if self._letters is None:
+            self._titles = self.products["title"].to_list()
+            letters = self.products["title"].str.replace_all(r"[^\p{L}\p{N}]", "")
+            self._letters = letters.str.len_chars().fill_null(0).to_numpy().astype(np.int64)
+        found = np.zeros(len(rows), dtype=bool)
+        # Accents and ligatures change a title's length a little.
+        for at in np.flatnonzero(np.abs(self._letters[rows] - len(wanted)) <= 2).tolist():
+            row = int(rows[at])
+            if row not in self._spelled:
+                self._spelled[row] = text.spelled(self._titles[row])
+            found[at] = self._spelled[row] == wanted
+        return found
 
     def column(self, name: str) -> Column:
         """Return attribute `name` of every product.
@@ -185,6 +197,8 @@ def facets(
             others = {other: mask for other, mask in masks.items() if other != name}
             seen = rows[_all(others, len(rows))]
         column = attributes.column(name)
+        if len(column.values) == 1:
+            continue
         counts = np.bincount(column.codes[seen], minlength=len(column.values))
         counts[0] = 0
         if name == CATEGORY:

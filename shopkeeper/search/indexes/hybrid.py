@@ -138,7 +138,7 @@ class Hybrid:
             nothing = np.zeros(len(rows), dtype=np.float32)
             return Parts(rows, scores, nothing, np.full(len(rows), 1, dtype=np.int64), None)
         near, _ = self._dense.nearest(asked, pool)
-        every, words, kinds = _joined(rows, scores, near)
+        every, words, kinds = _joined(rows, scores, near, len(self.ids))
         meaning = np.maximum(self._dense.cosines(asked, every), 0)
         return Parts(every, words, meaning, kinds, self._trust(query))
 
@@ -165,14 +165,12 @@ class Hybrid:
 
 
 def _joined(
-    words: NDArray[np.int64], scores: NDArray[np.float32], near: NDArray[np.int64]
+    words: NDArray[np.int64], scores: NDArray[np.float32], near: NDArray[np.int64], size: int
 ) -> tuple[NDArray[np.int64], NDArray[np.float32], NDArray[np.int64]]:
     """Return all rows of `words` and `near`, the scores of words, and their place in SOURCES."""
-    rows = np.union1d(words, near)
-    at_words, at_near = np.searchsorted(rows, words), np.searchsorted(rows, near)
-    by_words = np.zeros(len(rows), dtype=np.float32)
-    by_words[at_words] = scores
-    found = np.zeros(len(rows), dtype=np.int64)
-    found[at_words] += 1
-    found[at_near] += 2
-    return rows, by_words, found
+    by_words, found = np.zeros(size, dtype=np.float32), np.zeros(size, dtype=np.int8)
+    by_words[words] = scores
+    found[words] += 1
+    found[near] += 2
+    rows = np.flatnonzero(found)
+    return rows, by_words[rows], found[rows].astype(np.int64)

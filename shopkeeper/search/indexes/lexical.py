@@ -82,6 +82,8 @@ class Lexical:
         """Where what was not saved yet lies; gone with the last index that reads it."""
         self._row_of_id: dict[str, int] = {}
         self._stemmer = _stemmer()
+        self._told: tuple[str, tuple[list[str], list[str]]] = "", ([], [])
+        """The words of the last query, for a search asks twice."""
 
     def build(self, products: pl.DataFrame, vectors: NDArray[np.float32]) -> Self:  # noqa: ARG002
         """Learn the words of `products`; earlier products win ties. `vectors` are not used."""
@@ -157,9 +159,13 @@ class Lexical:
 
     def vocabulary(self, query: str) -> tuple[list[str], list[str]]:
         """Split the words of `query` into those that some product has, and those that none has."""
-        words = _distinct(text.words(query, text.QUERY_CHARS_MAX), WORDS_MAX)
-        known = [word for word in words if self._known(self._stem(word))]
-        return known, [word for word in words if word not in known]
+        asked, found = self._told
+        if asked != query:
+            words = _distinct(text.words(query, text.QUERY_CHARS_MAX), WORDS_MAX)
+            known = [word for word in words if self._known(self._stem(word))]
+            found = known, [word for word in words if word not in known]
+            self._told = query, found
+        return found
 
     def save(self, folder: Path) -> None:
         """Write the index into an empty `folder`."""
@@ -178,6 +184,7 @@ class Lexical:
         self._index.register_tokenizer("whitespace", _whitespace())
         self._index.config_reader(reload_policy="manual")
         self._searcher = self._index.searcher()
+        self._told = "", ([], [])
         self._row_of_id = row_of_id or {
             name.casefold(): row for row, name in enumerate(groups.ids.tolist())
         }

@@ -35,19 +35,19 @@ def taste(*deeds, days=1.0):
     codes = [schema.EVENT_NAMES.index(name) for name in events]
     times = np.full(len(deeds), NOW - int(days * DAY_US))
     steps = Steps(np.zeros(len(deeds), np.int32), np.array(codes, np.int8), times)
-    return Taste.of(list(items), steps, NOW)
+    return Taste(ATTRIBUTES, list(items), steps, NOW)
 
 
 def test_nothing_that_tells_of_taste_is_no_taste():
-    assert taste(("P0", "dismiss"), ("P1", "remove_from_cart")) is None
+    assert taste(("P0", "dismiss"), ("P1", "remove_from_cart")).sure == 0
 
 
 def test_a_brand_that_is_often_chosen_suits_and_every_part_is_bounded():
     found = taste(*[("P0", "purchase")] * 200, ("P2", "view_item"))
-    lifts = found(ATTRIBUTES, EVERY)
+    lifts = found(EVERY)
     assert lifts[1] > lifts[2] > 0
     assert lifts.max() == lifts[0]
-    parts = found.parts(ATTRIBUTES, EVERY)
+    parts = found.parts(EVERY)
     assert (parts <= np.array(PARTS) + 1e-6).all()
     assert (parts >= 0).all()
     assert lifts.max() <= 1
@@ -56,30 +56,30 @@ def test_a_brand_that_is_often_chosen_suits_and_every_part_is_bounded():
 def test_little_and_old_evidence_counts_little():
     one_look, many = taste(("P0", "view_item")), taste(*[("P0", "purchase")] * 50)
     old = taste(*[("P0", "purchase")] * 50, days=900)
-    first = [float(one(ATTRIBUTES, EVERY)[1]) for one in (one_look, old, many)]
+    first = [float(one(EVERY)[1]) for one in (one_look, old, many)]
     assert first[0] < 0.15 * first[2]
     assert first[1] < 0.5 * first[2]
 
 
 def test_a_price_suits_who_usually_pays_such_prices_in_a_category():
-    parts = taste(("P3", "purchase"), ("P4", "purchase")).parts(ATTRIBUTES, EVERY)
+    parts = taste(("P3", "purchase"), ("P4", "purchase")).parts(EVERY)
     assert parts[4, PRICED] > 3 * parts[0, PRICED]
     assert parts[7, PRICED] == 0
 
 
 def test_the_strongest_reason_is_said():
     found = taste(*[("P0", "purchase")] * 30)
-    assert found.why(ATTRIBUTES, np.array([0, 1, 7])) == [
+    assert found.why(np.array([0, 1, 7])) == [
         "you bought it before",
         "you often choose Acme",
         "",
     ]
-    parts = found.parts(ATTRIBUTES, EVERY)
+    parts = found.parts(EVERY)
     assert parts[0, BOUGHT] > parts[0, BRAND] > 0
 
 
 def test_products_that_left_the_shop_tell_nothing():
-    assert taste(("gone", "purchase"))(ATTRIBUTES, EVERY).max() == 0
+    assert taste(("gone", "purchase"))(EVERY).max() == 0
 
 
 @pytest.fixture

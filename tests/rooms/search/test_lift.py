@@ -41,7 +41,7 @@ def test_an_exact_title_or_id_keeps_its_place_and_nobody_passes_what_is_much_bet
     sales = {"P001": 9.0, "P050": 99.0, "P100": 500.0} if sold else None
     lifts = np.random.default_rng(seed).random(len(TITLES)).astype(np.float32)
     plain = find(query, popularity=sales)
-    mine = find(query, lambda _, rows: lifts[rows], popularity=sales)
+    mine = find(query, lambda rows: lifts[rows], popularity=sales)
     before = {item: (rank, score) for rank, (item, score) in enumerate(_scored(plain))}
     assert sorted(plain.ids) == sorted(mine.ids)
     places = {item: rank for rank, item in enumerate(mine.ids)}
@@ -67,13 +67,13 @@ def test_a_lift_decides_between_products_that_are_equal_but_for_it():
     vectors = ENCODER.encode(titles)
     search = ProductSearch(registry.build("search.indexes", "dense").build(products, vectors))
     found = search.search(
-        "mug", vectors[0], products, lift=lambda _, rows: (rows == 4).astype(np.float32)
+        "mug", vectors[0], products, lift=lambda rows: (rows == 4).astype(np.float32)
     )
     assert found.ids == ["M4", "M0", "M1", "M2", "M3", "M5"]
     assert found.raised == [True, False, False, False, False, False]
 
 
 def test_an_order_by_price_is_nobodys_own():
-    page = find("lamp", lambda _, rows: np.ones(len(rows), np.float32), sort="price_asc")
+    page = find("lamp", lambda rows: np.ones(len(rows), np.float32), sort="price_asc")
     assert page.ids
     assert not any(page.raised)
