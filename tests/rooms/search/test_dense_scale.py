@@ -102,3 +102,17 @@ def test_products_that_came_after_a_graph_are_found_beside_it(graph):
     moved = revised.revised(fresh, QUERIES[1:2])
     assert moved.search("", QUERIES[1], 5)["item_id"][0] == "new"
     assert "new" not in moved.search("", QUERIES[0], 5)["item_id"]
+
+
+@pytest.mark.parametrize("exact_max", [1_000, N])
+def test_a_late_product_found_by_words_gets_its_exact_cosine_too(exact_max):
+    late = PRODUCTS.head(2).with_columns(
+        id=pl.Series(["a", "b"]), title=pl.Series(["zither", "violin"])
+    )
+    revised = build("hybrid", exact_max, pool=10).revised(late, np.stack([QUERIES[1], VECTORS[3]]))
+    found = revised.parts("zither", QUERIES[0], 10)
+    (at,) = np.flatnonzero(found.rows == N)
+    cosine = max(float(QUERIES[1] @ QUERIES[0]), 0.0)
+    assert found.meaning[at] == pytest.approx(cosine, abs=1e-3)
+    (again,) = np.flatnonzero(revised.parts("zither", QUERIES[1], 10).rows == N)
+    assert revised.parts("zither", QUERIES[1], 10).meaning[again] == pytest.approx(1, abs=1e-3)
