@@ -125,6 +125,42 @@ class Index(Protocol):
         """Read what `save` wrote."""
 
 
+@dataclass(frozen=True)
+class Hits:
+    """What an index found, K products, best first."""
+
+    rows: Rows
+    """Products as the index numbers them, [K]."""
+    scores: Floats
+    """[K]."""
+    source: Rows
+    """Who found each: a place in `sources`, [K]."""
+    sources: tuple[str, ...]
+
+
+@runtime_checkable
+class Numbered(Protocol):
+    """An index that numbers its products, which spares a search the making of tables."""
+
+    @property
+    def ids(self) -> NDArray[np.object_]:
+        """Product ids by number, [N]; one that was replaced stands there more than once."""
+
+    def hits(self, query: str, vector: NDArray[np.float32] | None, k: int) -> Hits:
+        """Find as `Index.search`."""
+
+
+@runtime_checkable
+class Revisable(Protocol):
+    """An index that can take changes while others search it."""
+
+    def revised(self, products: pl.DataFrame, vectors: NDArray[np.float32]) -> Self:
+        """Return an index with these products in place of those of their ids, or beside them.
+
+        This one stays as it is and may go on answering.
+        """
+
+
 class Recommender(Protocol):
     """Proposes products. One file in `recommenders` for each method.
 

@@ -194,6 +194,13 @@ class SearchSection:
     to leave pictures alone."""
     speech: str = "whisper"
     """Who hears a search by voice; a name from `shopkeeper list encoders.speech`."""
+    personal: float = 0.05
+    """How far a product may move up for a shopper who leans to it, as a share of the best score;
+    0 shows everyone the same."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.personal <= 0.5:
+            raise ValueError(f"personal must be from 0 to 0.5, got {self.personal}.")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

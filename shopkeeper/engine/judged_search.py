@@ -218,10 +218,7 @@ class _Work:
         model = str(self.folder / "tuned" / CROSS)
         cross = registry.build("encoders.cross", "cross_encoder", model=model)
         cross.ensure(self.folder / "tuned" / "cross-export")
-        text_of = dict(zip(self.products["id"], product_text(self.products), strict=True))
-        index = Crossed(
-            self._both(encoder, settings), cross, lambda ids: [text_of[one] for one in ids], 0.5
-        )
+        index = Crossed.of(self._both(encoder, settings), cross, self.products)
         few = choose.part(list(choose.queries)[:RERANKED_MAX])
         asked = self._asked(encoder, few)
         best: dict[float, float] = {}

@@ -101,7 +101,7 @@ def _trees(examples: Any, kept: NDArray[np.bool_], seed: int) -> Any:
     rows = int(np.count_nonzero(kept))
     trees = registry.build(
         "ranking", "gbdt", order_share=0.5, order_top=10, negatives_share=1.0, seed=seed,
-        leaf_rows_min=max(20, min(100, rows // 200)), leaves=15,
+        leaf_rows_min=max(20, min(100, rows // 200)), leaves=15, models=1, threads=1,
     )  # fmt: skip
     return trees.fit(
         examples.features[kept], examples.labels[kept], examples.weights[kept],

@@ -17,10 +17,14 @@ from shopkeeper.engine import encoding, past_searches
 from shopkeeper.engine.known import records_of
 from shopkeeper.engine.past_searches import TERM
 from shopkeeper.errors import BadData
+from shopkeeper.search import text
 from shopkeeper.search.understanding import Understanding, examples, synonyms
 from shopkeeper.search.understanding.intent import Examples, Intents
 from shopkeeper.search.understanding.synonyms import FILE, Pair
 
+VISITS_MIN = 3
+"""A search of fewer visits is suggested to nobody."""
+QUERY_CHARS_MAX = 60
 EXAMPLES_FOLDER = "intents"
 """A folder of the shop with examples of its own, in place of ours."""
 WORD_LETTERS_MIN = 3
@@ -54,6 +58,29 @@ def learn(folder: Path, config: Config, products: pl.DataFrame, encoder: Any) ->
         pairs=synonyms.read(folder / FILE),
         sound=vocabulary(folder / "cache" / f"encoder-{encoder.address[1]}"),
     )
+
+
+def asked_often(folder: Path, config: Config, reading: Understanding) -> dict[str, int]:
+    """Return the past searches that may be suggested to others.
+
+    Args:
+        folder: The shop's folder.
+        config: Its settings.
+        reading: Knows which words are sound; an error is nothing to suggest.
+
+    Returns:
+        Clean queries, and in how many visits each was searched: at least `VISITS_MIN`, for what
+        one person typed is nobody else's business.
+    """
+    searches = past_searches.searches(folder, config).select("visit", TERM).unique()
+    asked = {(visit, text.clean(term, QUERY_CHARS_MAX)) for visit, term in searches.iter_rows()}
+    counts = Counter(query for _, query in asked)
+    sound = reading.spelling.is_sound
+    return {
+        query: visits
+        for query, visits in sorted(counts.items())
+        if visits >= VISITS_MIN and all(map(sound, text.words(query)))
+    }
 
 
 def mine(folder: Path, config: Config, vectors: bool = True) -> list[Pair]:

@@ -34,12 +34,16 @@ class CrossEncoder:
         """Query and text together are cut to this many tokens, from 8 to 512."""
         batch: int = 16
         """How many texts make a batch."""
+        weight: float = 0.35
+        """What it counts beside words, meaning and learned order, from 0 to 1."""
 
         def __post_init__(self) -> None:
             if not 8 <= self.tokens_max <= 512:
                 raise ValueError(f"tokens_max must be from 8 to 512, but is {self.tokens_max}.")
             if self.batch < 1:
                 raise ValueError(f"batch must be at least 1, but is {self.batch}.")
+            if not 0 <= self.weight <= 1:
+                raise ValueError(f"weight must be from 0 to 1, but is {self.weight}.")
 
     def __init__(self, config: Config) -> None:
         self.config = config

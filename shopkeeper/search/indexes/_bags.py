@@ -44,6 +44,24 @@ class Bag:
             ends.append(len(numbers))
         return cls(list(number_of), np.array(numbers, np.int32), np.array(ends, np.int64))
 
+    def then(self, lines: Iterable[Iterable[str]]) -> "Bag":
+        """Return the same lines with others behind them."""
+        words, number_of = list(self._words), dict(self._number_of)
+        numbers: list[int] = []
+        ends: list[int] = []
+        for line in lines:
+            for word in dict.fromkeys(line):
+                if word not in number_of:
+                    number_of[word] = len(words)
+                    words.append(word)
+                numbers.append(number_of[word])
+            ends.append(len(self._numbers) + len(numbers))
+        return Bag(
+            words,
+            np.concatenate([self._numbers, np.array(numbers, np.int32)]),
+            np.concatenate([self._ends, np.array(ends, np.int64)]),
+        )
+
     def shares(self, query: Iterable[str], rows: Rows) -> tuple[Floats, Floats]:
         """Say how much of a query lines have, and how much of lines the query has.
 

@@ -17,7 +17,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from shopkeeper import registry
-from shopkeeper.contracts import Ranker
+from shopkeeper.contracts import Hits, Ranker
 from shopkeeper.search import text
 from shopkeeper.search.indexes import hybrid, lexical
 from shopkeeper.search.indexes._bags import Bag
@@ -73,24 +73,37 @@ class Learned(hybrid.Hybrid):
         self._products, self._bags = products, {}
         return self
 
-    def search(self, query: str, vector: NDArray[np.float32] | None, k: int) -> pl.DataFrame:
-        """Return up to k rows of `item_id`, `score`, `source`, best first.
+    def revised(self, products: pl.DataFrame, vectors: NDArray[np.float32]) -> Self:
+        """Return an index with these products in place of those of their ids, or beside them.
+
+        Raises BadData: As for `build`, or the vectors are as wide as no other.
+        """
+        made = super().revised(products, vectors)
+        made.order = self.order
+        if self.order is not None:
+            self._know_words()
+            more = _words_of(products)
+            made._bags = {name: bag.then(more[name]) for name, bag in self._bags.items()}
+        return made
+
+    def hits(self, query: str, vector: NDArray[np.float32] | None, k: int) -> Hits:
+        """Return up to k products, best first.
 
         Without a `vector` [D], or where nothing was learned, the order is that of `hybrid`.
         """
         parts = self.parts(query, vector, k)
         scores = parts.scores(self.config.lexical_weight)
         best = np.lexsort((parts.rows, -scores))[: max(k, self.depth)]
-        if self.order is None or vector is None or len(best) < 2:
-            return self._frame(parts, best[:k], scores)
-        head = best[: self.depth]
-        learned = self.order.score(self.signals(query, parts, head))
-        # What is named exactly stays in front, whatever was learned.
-        named = self._is_named(query, parts.rows[head])
-        order = np.lexsort((np.arange(len(head)), -learned, ~named))
-        falling = scores.copy()
-        falling[head[order]] = scores[head]
-        return self._frame(parts, np.concatenate([head[order], best[self.depth :]])[:k], falling)
+        falling = scores[best]
+        if self.order is not None and vector is not None and len(best) > 1:
+            head = best[: self.depth]
+            learned = self.order.score(self.signals(query, parts, head))
+            # What is named exactly stays in front, whatever was learned.
+            named = self._is_named(query, parts.rows[head])
+            order = np.lexsort((np.arange(len(head)), -learned, ~named))
+            best = np.concatenate([head[order], best[self.depth :]])
+        best = best[:k]
+        return Hits(parts.rows[best], falling[:k], parts.kinds[best], hybrid.SOURCES)
 
     def signals(
         self, query: str, parts: hybrid.Parts, chosen: NDArray[np.int64]
@@ -200,19 +213,7 @@ class Learned(hybrid.Hybrid):
         products = self._products
         if self._bags or products is None:
             return
-        lines = {name: _lines(products, columns) for name, columns in lexical.FIELDS.items()}
-        titles = [text.words(line) for line in lines["title"]]
-        self._bags = {
-            "title": Bag.of(titles),
-            "pairs": Bag.of(map(_pairs, titles)),
-            "numbers": Bag.of(map(_numbers, titles)),
-            "pieces": Bag.of(map(_pieces, titles)),
-            **{
-                name: Bag.of(text.words(line) for line in found)
-                for name, found in lines.items()
-                if name != "title"
-            },
-        }
+        self._bags = {name: Bag.of(lines) for name, lines in _words_of(products).items()}
 
     def _is_named(self, query: str, rows: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Say which products have the query as id, or all its words and no others as title."""
@@ -233,6 +234,15 @@ def _lines(products: pl.DataFrame, columns: tuple[str, ...]) -> list[str]:
     if not there:
         return [""] * products.height
     return [" ".join(filter(None, row)) for row in products.select(there).iter_rows()]
+
+
+def _words_of(products: pl.DataFrame) -> dict[str, list[list[str]]]:
+    """Return the words that each bag holds of each product."""
+    lines = {name: _lines(products, columns) for name, columns in lexical.FIELDS.items()}
+    found = {name: [text.words(line) for line in each] for name, each in lines.items()}
+    titles = found["title"]
+    made = {"pairs": _pairs, "numbers": _numbers, "pieces": _pieces}
+    return found | {name: [list(make(words)) for words in titles] for name, make in made.items()}
 
 
 def _pairs(words: list[str]) -> Iterator[str]:
