@@ -186,7 +186,7 @@ def measure_other_speed(args: argparse.Namespace, folder: Path) -> None:
 
 
 def measure_compress(args: argparse.Namespace, claims: Claims, folder: Path) -> None:
-    products, judged = offers(args, 100 if args.quick else 600, 1_000 if args.quick else 4_000)
+    products, judged = offers(args, 100 if args.quick else 1_200, 1_000 if args.quick else 2_000)
     encoder = registry.build("encoders", "minilm").ensure(folder / "minilm-auto")
     wish = Wish(loss=TARGET_LOSS, minutes=args.minutes, layers=(3, 2), seed=args.seed)
     began = time.perf_counter()

@@ -2,8 +2,9 @@
 
 Candidates have fewer layers (taught by the whole model, `training.shrink`), weights in another
 precision, narrower vectors, or some of it together. Each is measured by meaning alone: half of the
-queries choose, the other half is reported, with intervals over the same queries. The fastest within
-the stated loss wins; of equally fast ones that with the smallest vectors. Knows no shop.
+queries choose, the other half is reported, with intervals over the same queries. Of those that lose
+no more than stated even one standard error above their mean, the fastest wins; of equally fast ones
+that with the smallest vectors. Knows no shop.
 """
 
 import hashlib
@@ -24,7 +25,7 @@ from shopkeeper.encoders._transformer import cut
 from shopkeeper.engine.compress_ground import Ground
 from shopkeeper.engine.search_tuning import shown
 from shopkeeper.errors import BadConfig
-from shopkeeper.evaluation.bootstrap import paired_difference
+from shopkeeper.evaluation.bootstrap import Interval, paired_difference
 from shopkeeper.evaluation.judged import Judged, quality
 from shopkeeper.search.text import product_text
 from shopkeeper.tracing import stage
@@ -35,12 +36,17 @@ NARROW = 192
 """The one that smaller models are tried with too."""
 SHARES = (2 / 3, 1 / 2, 1 / 3)
 """Shares of the layers that smaller models keep."""
-QUERIES_MIN = 60
+QUERIES_MIN = 200
 """With fewer queries, the same ones choose and are reported."""
 TIMED, ROUNDS = 256, 3
 """Texts to measure the speed with, and how often; the best round counts."""
 EQUALLY_FAST = 0.95
+ONE_ERROR = 0.68
+"""Confidence of an interval of one standard error to each side: with few queries a mean alone would
+choose what was only lucky (the one-standard-error rule of Breiman et al., 1984)."""
 NEAREST = 10
+TEXTS_PER_FILE = 512
+"""A run that is killed loses so many vectors at most."""
 
 Lists = dict[str, list[str]]
 
@@ -161,8 +167,8 @@ def candidates(
 
 
 def chosen(rows: Sequence[dict[str, Any]], loss: float) -> int:
-    """Return which row is fastest within the loss on the choosing queries; the first always is."""
-    sound = [at for at, row in enumerate(rows) if at == 0 or row["loss_choosing"] <= loss]
+    """Return which row is fastest of those within the loss; the first always is within it."""
+    sound = [at for at, row in enumerate(rows) if at == 0 or row["loss_feared"] <= loss]
     fastest = max(rows[at]["texts_per_s"] for at in sound)
     fast = [at for at in sound if rows[at]["texts_per_s"] >= EQUALLY_FAST * fastest]
     return min(fast, key=lambda at: (rows[at]["vector_bytes"], rows[at]["onnx_mb"], at))
@@ -181,7 +187,7 @@ class _Bench:
             if old != self.work:
                 shutil.rmtree(old, ignore_errors=True)
         self.work.mkdir(parents=True, exist_ok=True)
-        self.cache = VectorCache(self.work / "vectors")
+        self.cache = VectorCache(self.work / "vectors", TEXTS_PER_FILE)
         layout = _layout.read(_weights.fetch(encoder.config.model, self.work / "source"))
         self.source, self.pooling = layout.transformer, layout.pooling
         self.tokenizer = layout.tokenizer
@@ -264,7 +270,7 @@ class _Bench:
         width = one.width or self.part(one).width
         lists = self._lists(one, self.report)
         loss = _loss(self.report, self.before[1], lists)
-        choosing = _loss(self.choose, self.before[0], self._lists(one, self.choose))
+        feared = _loss(self.choose, self.before[0], self._lists(one, self.choose), ONE_ERROR)
         found = quality(self.report, lists)
         file = self.work / "exports" / f"{one.layers}-{one.precision}" / "model.onnx"
         return {
@@ -276,10 +282,10 @@ class _Bench:
             "texts_per_s": round(speeds[one.layers, one.precision], 1),
             "ndcg@10": _mean(found["ndcg@10"].to_numpy()),
             "recall@10": _mean(found["recall@10"].to_numpy()),
-            "loss": loss[0],
-            "low": loss[1],
-            "high": loss[2],
-            "loss_choosing": choosing[0],
+            "loss": loss.mean,
+            "low": loss.low,
+            "high": loss.high,
+            "loss_feared": feared.high,
             "same_nearest": _same(self.before[1], lists),
         }
 
@@ -305,11 +311,11 @@ def _as_now(judged: Judged, lists: Lists) -> Judged:
     return Judged(judged.products, {one: judged.queries[one] for one in grades}, grades)
 
 
-def _loss(judged: Judged, before: Lists, after: Lists) -> tuple[float, float, float]:
+def _loss(judged: Judged, before: Lists, after: Lists, confidence: float = 0.95) -> Interval:
     """Return the share of nDCG@10 that is lost, and its interval over the same queries."""
     was, now = (quality(judged, lists)["ndcg@10"].to_numpy() for lists in (before, after))
-    lost, whole = paired_difference(was, now), max(_mean(was), 1e-9)
-    return lost.mean / whole, lost.low / whole, lost.high / whole
+    lost, whole = paired_difference(was, now, confidence=confidence), max(_mean(was), 1e-9)
+    return Interval(lost.mean / whole, lost.low / whole, lost.high / whole)
 
 
 def _same(before: Lists, after: Lists) -> float:

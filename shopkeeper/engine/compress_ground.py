@@ -16,9 +16,9 @@ from shopkeeper.evaluation.judged import Judged
 from shopkeeper.schema import PRODUCT_ID
 from shopkeeper.search.text import product_text
 
-QUERIES_MIN, QUERIES_MAX = 30, 600
+QUERIES_MIN, QUERIES_MAX = 30, 1_500
 """With fewer searches than the first, products judge; more than the second are not looked at."""
-PRODUCTS_MAX = 4_000
+PRODUCTS_MAX = 5_000
 """Products that are searched, the right ones among them."""
 SHARE_MIN = 0.5
 """Descriptions or categories judge if so many of the products have them."""

@@ -125,7 +125,7 @@ def test_candidates_are_fewer_layers_other_precisions_and_narrower_vectors():
 
 def test_the_fastest_within_the_loss_wins_and_of_equals_the_narrowest():
     rows = [
-        {"loss_choosing": loss, "texts_per_s": speed, "vector_bytes": size, "onnx_mb": 1.0}
+        {"loss_feared": loss, "texts_per_s": speed, "vector_bytes": size, "onnx_mb": 1.0}
         for loss, speed, size in (
             (0.0, 100, 400), (0.02, 200, 400), (0.005, 150, 400), (0.009, 148, 200), (0.5, 900, 9),
         )
@@ -134,7 +134,7 @@ def test_the_fastest_within_the_loss_wins_and_of_equals_the_narrowest():
     assert chosen(rows, 0.03) == 1
     assert chosen(rows, 0.0) == 0
     # That of now is always allowed, whatever chance says of it.
-    assert chosen([rows[0] | {"loss_choosing": 0.3}, rows[4]], 0.01) == 0
+    assert chosen([rows[0] | {"loss_feared": 0.3}, rows[4]], 0.01) == 0
 
 
 def test_candidates_are_made_measured_and_go_on_after_a_kill(model, tmp_path, monkeypatch):
