@@ -86,7 +86,7 @@ def benchmark(
     if not seeds:
         raise BadConfig("There are no seeds. Give at least one.")
     part = registry.find("recommenders", name)
-    chosen = _settings(part, dict(settings or {}), minutes, len(seeds))
+    chosen = chosen_settings(part, dict(settings or {}), minutes, len(seeds))
     began = time.perf_counter()
     rows, kept = _enough(file)
     runs = [_run(name, part, kept, seed, chosen) for seed in seeds]
@@ -109,7 +109,7 @@ def benchmark(
             key: statistics.stdev(found) if len(found) > 1 else 0.0 for key, found in values.items()
         },
         "seconds": round(time.perf_counter() - began, 2),
-        "peak_memory_mb": _peak_memory_mb(),
+        "peak_memory_mb": peak_memory_mb(),
     }
 
 
@@ -172,7 +172,23 @@ def ranks(found: pl.DataFrame, wanted: NDArray[np.object_]) -> NDArray[np.int64]
     return result
 
 
-def _settings(part: Any, given: dict[str, Any], minutes: float | None, num: int) -> dict[str, Any]:
+def chosen_settings(
+    part: Any, given: dict[str, Any], minutes: float | None, num: int = 1
+) -> dict[str, Any]:
+    """Return the settings of a recommender for a benchmark: its `thorough` ones, then the given.
+
+    Args:
+        part: Class of the recommender.
+        given: Settings that hold before all others.
+        minutes: For `num` runs together, where the recommender has a `minutes_max`.
+        num: How many runs.
+
+    Returns:
+        Settings by name.
+
+    Raises:
+        BadConfig: `minutes` is not above 0.
+    """
     known = {field.name for field in dataclasses.fields(part.Config)}
     chosen = dict(getattr(part, "thorough", {})) | given
     if minutes is not None and "minutes_max" in known and "minutes_max" not in given:
@@ -199,7 +215,7 @@ def _run(
         wanted = events.filter(last).sort(USER)[ITEM].to_numpy()
         found = [
             ranks(
-                model.recommend(_from_zero(requests.slice(begin, REQUESTS_MAX)), DEPTH),
+                model.recommend(from_zero(requests.slice(begin, REQUESTS_MAX)), DEPTH),
                 wanted[begin : begin + REQUESTS_MAX],
             )
             for begin in progress(range(0, requests.height, REQUESTS_MAX), "measure")
@@ -253,7 +269,8 @@ def _requests(events: pl.DataFrame) -> pl.DataFrame:
     return conform(rows, REQUESTS)
 
 
-def _from_zero(requests: pl.DataFrame) -> pl.DataFrame:
+def from_zero(requests: pl.DataFrame) -> pl.DataFrame:
+    """Return the same requests, numbered from 0."""
     return requests.with_columns(pl.int_range(pl.len(), dtype=pl.UInt32).alias(REQUEST))
 
 
@@ -301,6 +318,7 @@ def _in_order(rows: pl.DataFrame) -> pl.DataFrame:
     return ordered.with_columns(pos=pl.int_range(pl.len()).over("user"))
 
 
-def _peak_memory_mb() -> float:
+def peak_memory_mb() -> float:
+    """Return the most memory this process ever held, in MiB."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return round(peak / (1 << 20 if sys.platform == "darwin" else 1 << 10), 1)

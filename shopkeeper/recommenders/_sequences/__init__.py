@@ -1,9 +1,9 @@
-"""What comes next, learned from the order of what shoppers did.
+"""What the recommenders that read histories share: lessons, learning, and answering.
 
-A transformer reads a history moment by moment (a basket, a view) and foretells the products of
-the next one, over the whole catalogue; products bought before may be foretold again.
-Source: SASRec (Kang and McAuley, ICDM 2018) in the form of eSASRec (RecSys 2025); see
-`training/networks/sequence` for what differs. Learning needs torch; answering does not.
+A network reads a history moment by moment (a basket, a view) and foretells the products of the
+next one, over the whole catalogue; products bought before may be foretold again. Which network
+looks back is the one thing that differs; see `training/networks`. Learning needs torch; answering
+does not.
 """
 
 from collections.abc import Iterable, Mapping
@@ -19,100 +19,111 @@ from shopkeeper.arrays import Asked, Floats, Ids, Picks, Rows
 from shopkeeper.errors import BadData
 from shopkeeper.recommenders._base import Base
 from shopkeeper.recommenders._evidence import best, chunks
-from shopkeeper.recommenders.sequential import _moments
-from shopkeeper.recommenders.sequential._encoder import Encoder
-from shopkeeper.recommenders.sequential._substitutes import similar_products
+from shopkeeper.recommenders._sequences import moments
+from shopkeeper.recommenders._sequences.encoder import Encoder
+from shopkeeper.recommenders._sequences.substitutes import similar_products
 from shopkeeper.schema import EVENT_NAME, ITEM, LEARN, PRODUCT_ID, TIME, USER, WANTS, check
 from shopkeeper.training.augment_sequences import AUGMENTERS
 
 if TYPE_CHECKING:
-    from shopkeeper.recommenders.sequential._teacher import Teacher
+    from shopkeeper.recommenders._sequences.teacher import Teacher
 
 PAIRS_MAX = 1 << 16
 """Candidates scored at a time."""
 
 
-class Sequential(Base):
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Settings that every network over histories has, and how it learns."""
+
+    width: int = 64
+    """Length of a product's vector."""
+    blocks: int = 2
+    """How many blocks look back, one on the other."""
+    history_max: int = 64
+    """How many of the newest moments (baskets, views) of a shopper are read."""
+    items_max: int = 8000
+    """The most wanted products are learned, so many at most; others are never proposed."""
+    dropout: float = 0.2
+    """Share of the numbers left out while learning, in [0, 1)."""
+    negatives: int = 0
+    """Products drawn for each batch that its targets compete with; 0 for all products."""
+    start_nearby: float = 0.0
+    """Length of the vectors that products start with, near those wanted about the same time; 0
+    starts anywhere."""
+    average: float = 0.0
+    """Share of the mean weights that each step keeps, in [0, 1); 0 takes the newest ones."""
+    measure_every: int = 1
+    """Epochs from one look at what was kept back to the next."""
+    forget: float = 0.0
+    """Share of past products left out while learning, in [0, 1)."""
+    augment: tuple[str, ...] = ()
+    """How histories are changed while learning: any of crop, mask, reorder, substitute. What
+    `repeats` tells of the past stays as it was."""
+    augment_share: float = 0.2
+    """How much of a history each of `augment` touches at most, in [0, 1)."""
+    repeats: bool = True
+    """Whether a product may gain or lose by when and how often the shopper had it before."""
+    plain_share: float = 0.4
+    """Share of the epochs, the first ones, that do without `repeats`, in [0, 1)."""
+    popularity: bool = True
+    """Whether each product has a number of its own, at first by how often it was wanted."""
+    times: bool = True
+    """Whether the time between moments, and since the last, is read."""
+    basket_power: float = 0.5
+    """A basket of n products weighs n to this power: 0 all alike, 1 each product alike."""
+    half_life_days: float = 60.0
+    """Age at which a moment counts half as a lesson."""
+    epochs_max: int = 8
+    """How often at most each lesson is learned."""
+    steps_max: int = 1400
+    """How many batches at most are learned; bounds the time on any machine alike."""
+    minutes_max: float = 20.0
+    """Where a slow machine stops; results then depend on the machine."""
+    batch_positions: int = 128
+    """About how many moments are foretold in a batch."""
+    lr: float = 0.002
+    """Learning rate at its highest."""
+    weight_decay: float = 2.0
+    """How fast what is not confirmed is forgotten, in shares of the learning rate."""
+    holdout_share: float = 0.0
+    """Share of shoppers whose newest moment is kept back to decide when to stop, in [0, 1]."""
+    patience_epochs: int = 10
+    """Stop after so many epochs without gain on what was kept back."""
+    update_steps: int = 300
+    """How many batches at most `update` learns."""
+    chunk_mb: int = 8
+    """Memory for scores while learning."""
+    precision: str = "float32"
+    """`float32`, `bfloat16`, or `auto`: bfloat16 where the processor multiplies it fast."""
+    seed: int = 0
+    """Decides every chance of learning."""
+
+    def __post_init__(self) -> None:
+        counts = (self.width, self.blocks, self.history_max, self.items_max)
+        more = (self.epochs_max, self.steps_max, self.batch_positions, self.chunk_mb)
+        if min(*counts, *more, self.update_steps, self.patience_epochs) < 1:
+            raise ValueError("sizes, counts and steps must be at least 1.")
+        shares = (self.dropout, self.forget, self.plain_share, self.augment_share)
+        if not all(0 <= share < 1 for share in shares):
+            raise ValueError("dropout, forget, plain_share, augment_share must be in [0, 1).")
+        if not 0 <= self.holdout_share <= 1:
+            raise ValueError(f"holdout_share must be in [0, 1], got {self.holdout_share}.")
+        if self.weight_decay < 0:
+            raise ValueError(f"weight_decay must be at least 0, got {self.weight_decay}.")
+        if not min(self.half_life_days, self.minutes_max, self.lr) > 0:
+            raise ValueError("half_life_days, minutes_max and lr must be above 0.")
+        if self.negatives < 0 or self.measure_every < 1 or not 0 <= self.average < 1:
+            raise ValueError("negatives must be at least 0, measure_every 1, average in [0, 1).")
+        _check_names("augment", self.augment, AUGMENTERS)
+        _check_names("precision", [self.precision], ("float32", "bfloat16", "auto"))
+
+
+class Sequence(Base):
     """Foretells the products of a shopper's next moment."""
 
-    @dataclass(frozen=True, kw_only=True)
-    class Config:
-        """Settings of the transformer and of how it learns."""
-
-        width: int = 64
-        """Length of a product's vector; a multiple of `heads`."""
-        blocks: int = 2
-        """How many blocks of attention."""
-        heads: int = 2
-        """How many ways each block looks at the past."""
-        history_max: int = 64
-        """How many of the newest moments (baskets, views) of a shopper are read."""
-        items_max: int = 8000
-        """The most wanted products are learned, so many at most; others are never proposed."""
-        dropout: float = 0.2
-        """Share of the numbers left out while learning, in [0, 1)."""
-        forget: float = 0.0
-        """Share of past products left out while learning, in [0, 1)."""
-        augment: tuple[str, ...] = ()
-        """How histories are changed while learning: any of crop, mask, reorder, substitute. What
-        `repeats` tells of the past stays as it was."""
-        augment_share: float = 0.2
-        """How much of a history each of `augment` touches at most, in [0, 1)."""
-        repeats: bool = True
-        """Whether a product may gain or lose by when and how often the shopper had it before."""
-        plain_share: float = 0.4
-        """Share of the epochs, the first ones, that do without `repeats`, in [0, 1)."""
-        popularity: bool = True
-        """Whether each product has a number of its own, at first by how often it was wanted."""
-        times: bool = True
-        """Whether the time between moments, and since the last, is read."""
-        basket_power: float = 0.5
-        """A basket of n products weighs n to this power: 0 all alike, 1 each product alike."""
-        half_life_days: float = 60.0
-        """Age at which a moment counts half as a lesson."""
-        epochs_max: int = 8
-        """How often at most each lesson is learned."""
-        steps_max: int = 1400
-        """How many batches at most are learned; bounds the time on any machine alike."""
-        minutes_max: float = 20.0
-        """Where a slow machine stops; results then depend on the machine."""
-        batch_positions: int = 128
-        """About how many moments are foretold in a batch."""
-        lr: float = 0.002
-        """Learning rate at its highest."""
-        weight_decay: float = 2.0
-        """How fast what is not confirmed is forgotten, in shares of the learning rate."""
-        holdout_share: float = 0.0
-        """Share of shoppers whose newest moment is kept back to decide when to stop, in [0, 1]."""
-        patience_epochs: int = 10
-        """Stop after so many epochs without gain on what was kept back."""
-        update_steps: int = 300
-        """How many batches at most `update` learns."""
-        chunk_mb: int = 8
-        """Memory for scores while learning."""
-        precision: str = "float32"
-        """`float32`, `bfloat16`, or `auto`: bfloat16 where the processor multiplies it fast."""
-        seed: int = 0
-        """Decides every chance of learning."""
-
-        def __post_init__(self) -> None:
-            counts = (self.width, self.blocks, self.heads, self.history_max, self.items_max)
-            more = (self.epochs_max, self.steps_max, self.batch_positions, self.chunk_mb)
-            if min(*counts, *more, self.update_steps, self.patience_epochs) < 1:
-                raise ValueError("sizes, counts and steps must be at least 1.")
-            if self.width % self.heads:
-                raise ValueError(f"width {self.width} is not a multiple of heads {self.heads}.")
-            shares = (self.dropout, self.forget, self.plain_share, self.augment_share)
-            if not all(0 <= share < 1 for share in shares):
-                raise ValueError("dropout, forget, plain_share, augment_share must be in [0, 1).")
-            if not 0 <= self.holdout_share <= 1:
-                raise ValueError(f"holdout_share must be in [0, 1], got {self.holdout_share}.")
-            if self.weight_decay < 0:
-                raise ValueError(f"weight_decay must be at least 0, got {self.weight_decay}.")
-            if not min(self.half_life_days, self.minutes_max, self.lr) > 0:
-                raise ValueError("half_life_days, minutes_max and lr must be above 0.")
-            _check_names("augment", self.augment, AUGMENTERS)
-            _check_names("precision", [self.precision], ("float32", "bfloat16", "auto"))
+    kind: ClassVar[str]
+    """What looks back; see `training/networks/histories.Shape`."""
 
     thorough: ClassVar[Mapping[str, Any]] = {
         "holdout_share": 1.0,
@@ -129,8 +140,8 @@ class Sequential(Base):
     }
     """Settings for benchmarks: learn until what is kept back gets no better."""
 
-    def __init__(self, config: Config | None = None) -> None:
-        self.config = config or self.Config()
+    def __init__(self, config: Settings) -> None:
+        self.config = config
         self._encoder: Encoder | None = None
         self.learned: dict[str, Any] = {}
         """How learning went: steps, epochs, seconds, the curve of what was kept back."""
@@ -155,7 +166,7 @@ class Sequential(Base):
             Itself.
         """
         teacher = self._teacher()
-        kept = _kept(events, products, self.config.items_max)
+        kept = _kept(self.name, events, products, self.config.items_max)
         self._learn(teacher, (kept, products), checkpoint, None)
         return self
 
@@ -179,7 +190,7 @@ class Sequential(Base):
             Itself.
         """
         before = self._known(self._encoder)
-        kept = _kept(events, products, self.config.items_max)
+        kept = _kept(self.name, events, products, self.config.items_max)
         self._learn(self._teacher(), (kept, products), checkpoint, before)
         return self
 
@@ -241,26 +252,30 @@ class Sequential(Base):
         scores_BV[asked.owner_X, asked.item_X] = -np.inf
         return scores_BV
 
-    def _read(self, asked: Asked) -> tuple[Floats, _moments.Seen, NDArray[np.bool_]]:
+    def _read(self, asked: Asked) -> tuple[Floats, moments.Seen, NDArray[np.bool_]]:
         """Return the vector of each request, what it had before, and whether that is anything."""
         return asked.once(self, lambda: self._read_now(asked))
 
-    def _read_now(self, asked: Asked) -> tuple[Floats, _moments.Seen, NDArray[np.bool_]]:
+    def _read_now(self, asked: Asked) -> tuple[Floats, moments.Seen, NDArray[np.bool_]]:
         assert self._encoder is not None
-        laid = _moments.of_requests(asked)
-        now = asked.now_us_B // _moments.MINUTE_US
-        vector_BD = self._encoder.encode(_moments.newest(laid, self.config.history_max), now)
-        past = _moments.seen(laid, laid.start[:-1], laid.start[1:], now, len(asked.ids))
+        laid = moments.of_requests(asked)
+        now = asked.now_us_B // moments.MINUTE_US
+        vector_BD = self._encoder.encode(moments.newest(laid, self.config.history_max), now)
+        past = moments.seen(laid, laid.start[:-1], laid.start[1:], now, len(asked.ids))
         return vector_BD, past, np.diff(laid.start) > 0
+
+    def _shape(self) -> dict[str, Any]:
+        """Return what the network's shape has beyond what all of them have."""
+        return {"kind": self.kind}
 
     def _teacher(self) -> "type[Teacher]":
         try:
-            from shopkeeper.recommenders.sequential._teacher import Teacher
+            from shopkeeper.recommenders._sequences.teacher import Teacher
         except ImportError as error:
             from shopkeeper.errors import Missing
 
             raise Missing(
-                f"Learning `sequential` needs '{error.name}', which is not installed. "
+                f"Learning `{self.name}` needs '{error.name}', which is not installed. "
                 "Install it with `pip install 'shopkeeper[train]'`."
             ) from error
         return Teacher
@@ -274,16 +289,22 @@ class Sequential(Base):
     ) -> None:
         events, products = known
         ids = Ids(events[ITEM])
-        laid = _moments.of_events(events, ids)
+        laid = moments.of_events(events, ids)
         known_rows: Rows | None = None
         if before is not None and self._ids is not None:
             known_rows = self._ids.rows(ids.names)
         similar = None
         if products is not None and "substitute" in self.config.augment:
             similar = similar_products(ids, products)
-        taught = teacher(self.config, laid, len(ids), before, known_rows, similar)
+        taught = teacher(self.config, laid, len(ids), before, known_rows, similar, **self._shape())
         self.learned = taught.learn(checkpoint)
         self._ids, self._encoder = ids, taught.encoder()
+
+
+def check_heads(width: int, heads: int) -> None:
+    """Raise ValueError where a vector of `width` cannot be shared out among `heads`."""
+    if heads < 1 or width % heads:
+        raise ValueError(f"width {width} is not a multiple of heads {heads}.")
 
 
 def _check_names(what: str, given: Iterable[str], known: Iterable[str]) -> None:
@@ -292,7 +313,9 @@ def _check_names(what: str, given: Iterable[str], known: Iterable[str]) -> None:
             raise ValueError(f"{what} '{name}' is none of {', '.join(known)}.")
 
 
-def _kept(events: pl.DataFrame, products: pl.DataFrame | None, items_max: int) -> pl.DataFrame:
+def _kept(
+    name: str, events: pl.DataFrame, products: pl.DataFrame | None, items_max: int
+) -> pl.DataFrame:
     rows = check(events, LEARN, "event").select(*LEARN)
     if products is not None:
         rows = rows.filter(pl.col(ITEM).is_in(products[PRODUCT_ID].implode()))
@@ -302,6 +325,6 @@ def _kept(events: pl.DataFrame, products: pl.DataFrame | None, items_max: int) -
     if kept.is_empty():
         raise BadData(
             f"None of the {events.height} events names a shopper, a product and a time and shows "
-            f"interest ({', '.join(WANTS)}); `sequential` has nothing to learn."
+            f"interest ({', '.join(WANTS)}); `{name}` has nothing to learn."
         )
     return kept

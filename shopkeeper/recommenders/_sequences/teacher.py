@@ -9,17 +9,19 @@ import numpy as np
 import torch
 
 from shopkeeper.arrays import Rows
-from shopkeeper.recommenders.sequential._encoder import Encoder
-from shopkeeper.recommenders.sequential._lessons import Choice, Lessons
-from shopkeeper.recommenders.sequential._moments import (
+from shopkeeper.recommenders._sequences.encoder import Encoder
+from shopkeeper.recommenders._sequences.lessons import Choice, Lessons
+from shopkeeper.recommenders._sequences.moments import (
     HALF_LIVES_DAYS,
     NUM_ACTIONS,
     NUM_BUCKETS,
     Moments,
 )
+from shopkeeper.recommenders._sequences.neighbourhood import nearby_vectors
 from shopkeeper.training.augment_sequences import Similar, augmenter
 from shopkeeper.training.loop import Plan, train
-from shopkeeper.training.networks.sequence import SequenceNetwork, Shape, to_onnx
+from shopkeeper.training.networks.histories import Shape
+from shopkeeper.training.networks.sequence import SequenceNetwork, to_onnx
 
 
 class Teacher:
@@ -33,6 +35,7 @@ class Teacher:
         before: Encoder | None = None,
         known_rows: Rows | None = None,
         similar: Similar | None = None,
+        **more: Any,
     ) -> None:
         self.config, self.laid, self.before = config, laid, before
         torch.manual_seed(config.seed)
@@ -43,12 +46,12 @@ class Teacher:
                 num_buckets=NUM_BUCKETS,
                 width=config.width,
                 num_blocks=config.blocks,
-                num_heads=config.heads,
                 history_max=config.history_max,
                 dropout=config.dropout,
                 times=config.times,
                 biased=config.popularity,
                 num_decays=len(HALF_LIVES_DAYS) if config.repeats else 0,
+                **more,
             )
         )
         self.lessons = Lessons(
@@ -60,6 +63,7 @@ class Teacher:
                 basket_power=config.basket_power,
                 half_life_days=config.half_life_days,
                 forget=config.forget,
+                negatives=config.negatives,
                 seed=config.seed,
                 after_minute=None if before is None else before.newest_minute,
             ),
@@ -70,6 +74,8 @@ class Teacher:
             epochs = -(-config.steps_max // max(1, len(self.lessons.batches(0))))
             plain = round(config.plain_share * min(config.epochs_max, epochs))
             self.lessons.choice = replace(self.lessons.choice, plain_epochs=plain)
+            if config.start_nearby > 0:
+                self._start_nearby(num_items)
         if self.network.bias is not None:
             self.network.bias.data.copy_(torch.from_numpy(self.lessons.wanted(num_items)))
         if before is not None and known_rows is not None:
@@ -86,6 +92,8 @@ class Teacher:
             lr=config.lr,
             weight_decay=config.weight_decay,
             seed=config.seed,
+            average=config.average,
+            measure_every=config.measure_every,
             precision=config.precision,
         )
         if self.before is not None:
@@ -122,7 +130,16 @@ class Teacher:
             again=network.again.scaled() if network.again is not None else {},
             newest_minute=int(self.laid.minute.max()),
             weights={k: v.numpy().copy() for k, v in network.body.state_dict().items()},
+            cosine=network.shape.temperature > 0,
         )
+
+    def _start_nearby(self, num_items: int) -> None:
+        config = self.config
+        vectors = nearby_vectors(
+            self.laid, self.lessons.target_end, num_items, config.width, config.seed
+        )
+        with torch.no_grad():
+            self.network.items.weight.add_(torch.from_numpy(vectors) * config.start_nearby)
 
     def _take_up(self, before: Encoder, known_rows: Rows) -> None:
         with torch.no_grad():
