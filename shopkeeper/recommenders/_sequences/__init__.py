@@ -268,6 +268,14 @@ class Sequence(Base):
         """Return what the network's shape has beyond what all of them have."""
         return {"kind": self.kind}
 
+    def _learned_ids(self, events: pl.DataFrame, products: pl.DataFrame | None) -> Ids:  # noqa: ARG002
+        """Return the products that are known after learning."""
+        return Ids(events[ITEM])
+
+    def _content(self, ids: Ids, products: pl.DataFrame | None) -> Floats | None:  # noqa: ARG002
+        """Return numbers that tell of each product's content, [V, C], or None."""
+        return None
+
     def _teacher(self) -> "type[Teacher]":
         try:
             from shopkeeper.recommenders._sequences.teacher import Teacher
@@ -288,7 +296,7 @@ class Sequence(Base):
         before: Encoder | None,
     ) -> None:
         events, products = known
-        ids = Ids(events[ITEM])
+        ids = self._learned_ids(events, products)
         laid = moments.of_events(events, ids)
         known_rows: Rows | None = None
         if before is not None and self._ids is not None:
@@ -296,7 +304,16 @@ class Sequence(Base):
         similar = None
         if products is not None and "substitute" in self.config.augment:
             similar = similar_products(ids, products)
-        taught = teacher(self.config, laid, len(ids), before, known_rows, similar, **self._shape())
+        taught = teacher(
+            self.config,
+            laid,
+            len(ids),
+            before,
+            known_rows,
+            similar,
+            self._content(ids, products),
+            **self._shape(),
+        )
         self.learned = taught.learn(checkpoint)
         self._ids, self._encoder = ids, taught.encoder()
 

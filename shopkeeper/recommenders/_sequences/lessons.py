@@ -77,6 +77,10 @@ class Lessons:
         found: NDArray[np.float32] = np.log(counts + 0.1).astype(np.float32)
         return found
 
+    def never_wanted(self, num_items: int) -> Rows:
+        """Return the products that no history holds."""
+        return np.flatnonzero(np.bincount(self.laid.item, minlength=num_items) == 0)
+
     def batches(self, epoch: int) -> Sequence[Rows]:
         """Return the lessons of an epoch: rows of begin, first asked and end moment, [W, 3].
 

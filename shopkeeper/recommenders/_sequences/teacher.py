@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from shopkeeper.arrays import Rows
+from shopkeeper.arrays import Floats, Rows
 from shopkeeper.recommenders._sequences.encoder import Encoder
 from shopkeeper.recommenders._sequences.lessons import Choice, Lessons
 from shopkeeper.recommenders._sequences.moments import (
@@ -35,6 +35,7 @@ class Teacher:
         before: Encoder | None = None,
         known_rows: Rows | None = None,
         similar: Similar | None = None,
+        content: Floats | None = None,
         **more: Any,
     ) -> None:
         self.config, self.laid, self.before = config, laid, before
@@ -51,8 +52,10 @@ class Teacher:
                 times=config.times,
                 biased=config.popularity,
                 num_decays=len(HALF_LIVES_DAYS) if config.repeats else 0,
+                content_width=0 if content is None else content.shape[1],
                 **more,
-            )
+            ),
+            None if content is None else torch.from_numpy(content),
         )
         self.lessons = Lessons(
             laid,
@@ -121,10 +124,16 @@ class Teacher:
     def encoder(self) -> Encoder:
         """Return what was learned, ready to serve."""
         network = self.network.eval()
+        num_items = len(network.items.weight)
         bias = network.bias if network.bias is not None else torch.zeros(len(network.items.weight))
+        with torch.no_grad():
+            if network.content is not None:
+                # What nobody wanted yet is known by its content alone.
+                network.items.weight[torch.from_numpy(self.lessons.never_wanted(num_items))] = 0
+            items_VD = network.table().numpy().copy()
         return Encoder(
             network=to_onnx(network.body),
-            items_VD=network.items.weight.detach().numpy().copy(),
+            items_VD=items_VD,
             bias_V=bias.detach().numpy().copy(),
             actions_AD=network.actions.weight.detach().numpy().copy(),
             again=network.again.scaled() if network.again is not None else {},

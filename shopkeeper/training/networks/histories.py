@@ -21,7 +21,7 @@ class Shape:
     num_actions: int = 1
     num_buckets: int = 24
     kind: str = "attention"
-    """What looks back: `attention`, `hstu` or `gru`."""
+    """What looks back: `attention`, `hstu`, `gru` or `pooling`."""
     width: int = 64
     num_blocks: int = 2
     num_heads: int = 2
@@ -35,6 +35,10 @@ class Shape:
     """How many sums of the past are given for a product that was wanted before; 0 for none."""
     biased: bool = False
     """Whether each product has a number of its own that is added to its scores."""
+    content_width: int = 0
+    """How many numbers tell of the content of each product; 0 for none."""
+    id_dropout: float = 0.0
+    """Share of products that are known by their content alone in a step of learning."""
     temperature: float = 0.0
     """Scores are cosines divided by it; 0 leaves them inner products."""
 

@@ -22,6 +22,7 @@ from torch.nn import functional
 from shopkeeper.training.networks.gru import GruBlock
 from shopkeeper.training.networks.histories import Group, Histories, Shape, by_group
 from shopkeeper.training.networks.hstu import HstuBlock
+from shopkeeper.training.networks.pooling import PoolingBlock
 
 # B shoppers, T moments, D width, N moments of all shoppers in a row, E events, V products
 
@@ -29,10 +30,14 @@ from shopkeeper.training.networks.hstu import HstuBlock
 class SequenceNetwork(nn.Module):  # type: ignore[misc]
     """Turns histories into one vector per moment, to be compared with the products' vectors."""
 
-    def __init__(self, shape: Shape) -> None:
+    def __init__(self, shape: Shape, content_VC: Tensor | None = None) -> None:
         super().__init__()
         self.shape = shape
         self.items = nn.Embedding(shape.num_items, shape.width)
+        self.content = (
+            nn.Linear(shape.content_width, shape.width) if content_VC is not None else None
+        )
+        self.content_VC = content_VC
         self.actions = nn.Embedding(shape.num_actions, shape.width)
         self.body = Body(shape)
         self.apply(_start)
@@ -41,7 +46,7 @@ class SequenceNetwork(nn.Module):  # type: ignore[misc]
 
     def forward(self, past: Histories) -> Tensor:
         """Return one vector per moment, [N, D], that knows that moment and those before it."""
-        event_ED = self.items(past.item_E)
+        event_ED = self.table()[past.item_E] if self.content else self.items(past.item_E)
         if self.shape.num_actions > 1:
             event_ED = event_ED + self.actions(past.action_E)
         token_ND = event_ED.new_zeros(len(past.back_N), self.shape.width).index_add(
@@ -50,9 +55,19 @@ class SequenceNetwork(nn.Module):  # type: ignore[misc]
         result: Tensor = self.body(token_ND, past)
         return result
 
+    def table(self) -> Tensor:
+        """Return the vectors of all products, [V, D]."""
+        items_VD: Tensor = self.items.weight
+        if self.content is None:
+            return items_VD
+        if self.training and self.shape.id_dropout:
+            kept_V1 = torch.rand(len(items_VD), 1) >= self.shape.id_dropout
+            items_VD = items_VD * kept_V1
+        return items_VD + self.content(self.content_VC)
+
     def compared(self, hidden_PD: Tensor) -> tuple[Tensor, Tensor]:
         """Return vectors of moments and of products whose inner products are the scores."""
-        items_VD = self.items.weight
+        items_VD = self.table()
         if self.shape.temperature:
             items_VD = functional.normalize(items_VD)
         if self.bias is None:
@@ -156,6 +171,7 @@ BLOCKS: dict[str, Callable[[Shape], nn.Module]] = {
     "attention": Block,
     "hstu": HstuBlock,
     "gru": GruBlock,
+    "pooling": PoolingBlock,
 }
 """What may look back, by `Shape.kind`."""
 
