@@ -18,7 +18,6 @@ import polars as pl
 from numpy.typing import NDArray
 
 from shopkeeper.arrays import Asked, Floats, Ids, Picks, Rows
-from shopkeeper.errors import BadConfig
 from shopkeeper.recommenders._base import Base
 from shopkeeper.recommenders._evidence import Flat, best, chunks, evidence
 from shopkeeper.recommenders._learning import (
@@ -28,6 +27,7 @@ from shopkeeper.recommenders._learning import (
     strongest,
     weights_of,
 )
+from shopkeeper.recommenders._memory import refuse_beyond_memory
 from shopkeeper.tracing import progress
 
 CELLS_MAX = 250_000
@@ -35,8 +35,6 @@ CELLS_MAX = 250_000
 FEW = 24
 """Rows with so many wants at most are cheaper to solve exactly."""
 TINY = np.float32(1e-30)
-MEMORY_GB_MAX = 16.0
-"""Vectors that would take more are refused before work begins."""
 
 
 class Ials(Base):
@@ -106,7 +104,9 @@ class Ials(Base):
         value = learned.weight * np.exp2(-learned.age_days / config.learn_half_life_days)
         actor, item, value = strongest(learned.shoppers(), learned.item, value, len(ids))
         num_actors = int(actor.max(initial=-1)) + 1
-        _refuse_too_large(num_actors + len(ids), config.width)
+        rows = num_actors + len(ids)
+        what = f"width {config.width} for {rows:,} shoppers and products"
+        refuse_beyond_memory(self.name, what, 8.0 * rows * config.width, "Lower width")
         by_actor = Wants.of(actor, item, value, num_actors)
         by_item = Wants.of(item, actor, value, len(ids))
         random = np.random.default_rng(config.seed)
@@ -297,12 +297,3 @@ def _towards(
         along_RD = eased_RD + smaller_R1 / np.maximum(size_R1, TINY) * along_RD
         size_R1 = smaller_R1
     return x_RD
-
-
-def _refuse_too_large(num_rows: int, width: int) -> None:
-    memory_gb = num_rows * width * 4 * 2 / 1e9
-    if memory_gb > MEMORY_GB_MAX:
-        raise BadConfig(
-            f"[recommenders.ials] width {width} for {num_rows:,} shoppers and products would take "
-            f"about {memory_gb:.0f} GB, more than {MEMORY_GB_MAX:g}. Lower width."
-        )

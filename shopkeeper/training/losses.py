@@ -109,24 +109,43 @@ def sampled_softmax_loss(
     key_Q = key_K if bonus is None else torch.cat([key_K, bonus.owner_Q * num_items + bonus.item_Q])
     key_Q, place_Q = key_Q.unique(return_inverse=True)
     owner_Q, item_Q = key_Q // num_items, key_Q % num_items
-    exact_Q = (hidden_PD[owner_Q] * items_VD[item_Q]).sum(1)
+    # Read at once, so that the gradient of the whole table is made once.
+    read_RD = items_VD[torch.cat([drawn_S, item_Q])]
+    exact_Q = (hidden_PD[owner_Q] * read_RD[num_drawn:]).sum(1)
     if bonus is not None:
         exact_Q = exact_Q.index_add(0, place_Q[len(key_K) :], bonus.value_Q)
-    scores_PS = torch.addmm(
-        hidden_PD.new_full((), math.log(num_items / num_drawn)), hidden_PD, items_VD[drawn_S].T
-    )
     column_V = drawn_S.new_full((num_items,), -1)
     column_V[drawn_S] = torch.arange(num_drawn)
     twice = column_V[item_Q] >= 0
-    scores_PS = scores_PS.index_put(
-        (owner_Q[twice], column_V[item_Q[twice]]), hidden_PD.new_full((), MASKED)
-    )
-    drawn_P = scores_PS.logsumexp(1)
+    drawn_P = _DrawnSum.apply(
+        hidden_PD, read_RD[:num_drawn], (owner_Q[twice], column_V[item_Q[twice]])
+    ) + math.log(num_items / num_drawn)
     top_P = drawn_P.detach().scatter_reduce(0, owner_Q, exact_Q.detach(), "amax")
     sum_P = (drawn_P - top_P).exp().index_add(0, owner_Q, (exact_Q - top_P[owner_Q]).exp())
     loss_K = (sum_P.log() + top_P)[owner_K] - exact_Q[place_Q[: len(key_K)]]
     loss: Tensor = (loss_K * weight_K).sum() / weight_K.sum()
     return loss
+
+
+class _DrawnSum(torch.autograd.Function):  # type: ignore[misc]
+    """The logarithm of the sum of all exponentials, in one table that is used in place."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, hidden_PD: Tensor, items_SD: Tensor, left_out: tuple[Tensor, Tensor]
+    ) -> Tensor:
+        scores_PS = hidden_PD @ items_SD.T
+        scores_PS[left_out] = MASKED
+        top_P1 = scores_PS.amax(1, keepdim=True)
+        total_P1 = scores_PS.sub_(top_P1).exp_().sum(1, keepdim=True)
+        ctx.save_for_backward(hidden_PD, items_SD, scores_PS, total_P1)
+        return (total_P1.log() + top_P1)[:, 0]
+
+    @staticmethod
+    def backward(ctx: Any, grad_P: Tensor) -> tuple[Tensor, Tensor, None]:
+        hidden_PD, items_SD, part_PS, total_P1 = ctx.saved_tensors
+        share_P1 = grad_P[:, None] / total_P1
+        return (part_PS @ items_SD) * share_P1, part_PS.T @ (hidden_PD * share_P1), None
 
 
 class _ChunkedSoftmax(torch.autograd.Function):  # type: ignore[misc]

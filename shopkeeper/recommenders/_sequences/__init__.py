@@ -19,6 +19,7 @@ from shopkeeper.arrays import Asked, Floats, Ids, Picks, Rows
 from shopkeeper.errors import BadData
 from shopkeeper.recommenders._base import Base
 from shopkeeper.recommenders._evidence import best, chunks
+from shopkeeper.recommenders._memory import refuse_beyond_memory
 from shopkeeper.recommenders._sequences import moments
 from shopkeeper.recommenders._sequences.encoder import Encoder
 from shopkeeper.recommenders._sequences.substitutes import similar_products
@@ -297,6 +298,10 @@ class Sequence(Base):
     ) -> None:
         events, products = known
         ids = self._learned_ids(events, products)
+        # The vectors, their gradient, the two moments of Adam, their mean, the best, and copies.
+        what = f"width {self.config.width} for {len(ids):,} products"
+        need_bytes = 4.0 * 8 * len(ids) * self.config.width
+        refuse_beyond_memory(self.name, what, need_bytes, "Lower width or items_max")
         laid = moments.of_events(events, ids)
         known_rows: Rows | None = None
         if before is not None and self._ids is not None:

@@ -110,7 +110,7 @@ def test_catalogues_with_broken_vectors_change_nothing():
 
 
 def test_what_does_not_fit_into_memory_or_makes_no_sense_is_refused_before_work_begins():
-    with pytest.raises(BadConfig, match=r"would take about \d+ GB"):
+    with pytest.raises(BadConfig, match=r"would take about [\d,.]+ GB; this machine can spare"):
         registry.build("recommenders", "ials", width=500_000_000).fit(shop())
     with pytest.raises(BadConfig, match="unseen_weight must be above 0"):
         registry.build("recommenders", "ials", unseen_weight=0)

@@ -189,3 +189,14 @@ def test_settings_that_cannot_be_are_refused_by_name():
         with pytest.raises(BadConfig, match=said):
             registry.build("recommenders", name, **settings)
     assert name_of(0) == "p000"
+
+
+def test_what_no_memory_can_hold_is_refused_with_an_estimate(monkeypatch):
+    from shopkeeper.recommenders import _memory
+
+    part = registry.build("recommenders", "gru", **SMALL | {"width": 1_000_000_000})
+    with pytest.raises(BadConfig, match=r"12 products would take about [\d,.]+ GB; this machine"):
+        part.fit(LOOP)
+    monkeypatch.setattr(_memory, "machine_bytes", lambda: 1000)
+    with pytest.raises(BadConfig, match=r"a matrix of 12 by 12 .* Lower products_max"):
+        registry.build("recommenders", "ease").fit(LOOP)
