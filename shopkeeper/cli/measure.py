@@ -90,7 +90,7 @@ def measure(
     ],
     seeds: Annotated[int, typer.Option(min=1, max=20, help="How many seeds, from 0.")] = 1,
     minutes: Annotated[
-        float | None, typer.Option(min=0.01, help="Stop learning after so many minutes a seed.")
+        float | None, typer.Option(min=0.01, help="Stop learning after so many minutes, for all seeds together.")
     ] = None,
     setting: Annotated[
         list[str] | None, typer.Option("--set", help="A setting of the recommender, name=value.")
