@@ -90,10 +90,14 @@ def measure(
     ],
     seeds: Annotated[int, typer.Option(min=1, max=20, help="How many seeds, from 0.")] = 1,
     minutes: Annotated[
-        float | None, typer.Option(min=0.01, help="Stop learning after so many minutes, for all seeds together.")
+        float | None,
+        typer.Option(min=0.01, help="Stop learning after so many minutes, for all seeds together."),
     ] = None,
     setting: Annotated[
         list[str] | None, typer.Option("--set", help="A setting of the recommender, name=value.")
+    ] = None,
+    products: Annotated[
+        Path | None, typer.Option(help="Parquet with item and vector: what products are.")
     ] = None,
     json: JsonLine = False,
 ) -> None:
@@ -105,7 +109,12 @@ def measure(
     Example: shopkeeper benchmark sequential beauty.txt --seeds 3 --minutes 30 --json
     """
     found = benchmark(
-        recommender, file, seeds=range(seeds), minutes=minutes, settings=_settings(setting or [])
+        recommender,
+        file,
+        seeds=range(seeds),
+        minutes=minutes,
+        settings=_settings(setting or []),
+        products=products,
     )
     if json:
         emit(found)

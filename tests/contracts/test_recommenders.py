@@ -43,7 +43,7 @@ from shopkeeper.schema import (
 NAMES = registry.names("recommenders")
 
 NETWORK = {"width": 16, "blocks": 1, "epochs_max": 2, "history_max": 9}
-LEARNED_WITH_TORCH = ("sequential", "hstu", "gru", "two_tower")
+LEARNED_WITH_TORCH = ("sequential", "hstu", "gru", "two_tower", "generative")
 
 SETTINGS = {
     "trending": {"recent_days": 3.0, "base_days": 9.0, "buyers_min": 1, "significance": 0.0},
@@ -52,6 +52,7 @@ SETTINGS = {
     "sequential": {**NETWORK, "heads": 1, "negatives": 5, "start_nearby": 0.5},
     "hstu": {**NETWORK, "heads": 1, "temperature": 0.1, "average": 0.9},
     "gru": {**NETWORK, "repeats": False},
+    "generative": {**NETWORK, "places": 2, "numbers": 4, "candidates": 8, "start_nearby": 0.5},
     "two_tower": {**NETWORK, "heads": 2, "negatives": 6, "content_numbers": 3},
 }
 """Settings that are not the defaults and let a shop of twelve products answer."""

@@ -129,11 +129,18 @@ class Sequence(Base):
     thorough: ClassVar[Mapping[str, Any]] = {
         "holdout_share": 1.0,
         "steps_max": 1_000_000,
-        "epochs_max": 100,
-        "minutes_max": 60.0,
+        "epochs_max": 200,
+        "minutes_max": 40.0,
+        "measure_every": 3,
+        "patience_epochs": 12,
+        "items_max": 100_000,
+        "history_max": 200,
         "batch_positions": 512,
-        "lr": 0.0015,
-        "dropout": 0.3,
+        "negatives": 2048,
+        "start_nearby": 1.0,
+        "average": 0.998,
+        "lr": 0.002,
+        "dropout": 0.35,
         "weight_decay": 0.0,
         "times": False,
         "repeats": False,
@@ -269,6 +276,10 @@ class Sequence(Base):
         """Return what the network's shape has beyond what all of them have."""
         return {"kind": self.kind}
 
+    def _take_over(self, taught: "Teacher", ids: Ids) -> None:
+        """Keep what was learned."""
+        self._ids, self._encoder = ids, taught.encoder()
+
     def _learned_ids(self, events: pl.DataFrame, products: pl.DataFrame | None) -> Ids:  # noqa: ARG002
         """Return the products that are known after learning."""
         return Ids(events[ITEM])
@@ -320,7 +331,7 @@ class Sequence(Base):
             **self._shape(),
         )
         self.learned = taught.learn(checkpoint)
-        self._ids, self._encoder = ids, taught.encoder()
+        self._take_over(taught, ids)
 
 
 def check_heads(width: int, heads: int) -> None:

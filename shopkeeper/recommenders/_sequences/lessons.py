@@ -114,18 +114,20 @@ class Lessons:
         item = self.laid.item[spans(self.laid.first[target], sizes)]
         owner = np.repeat(np.arange(len(rows)), sizes)
         shopper = (np.searchsorted(self.laid.start, begin, "right") - 1)[laid.owner_N[rows]]
-        compared = network.compared(network(past)[torch.from_numpy(rows)])
+        heads = network.heads(network(past)[torch.from_numpy(rows)])
         wanted = (
             torch.from_numpy(item),
             torch.from_numpy(owner),
             torch.from_numpy(np.repeat(weight, sizes).astype(np.float32)),
         )
         bonus = self._bonus(network, self.laid.start[shopper], target, (owner, item))
-        num_items = len(compared[1])
+        num_items = len(heads[0][1])
         if 0 < self.choice.negatives < num_items:
             drawn = torch.randperm(num_items)[: self.choice.negatives]
-            return sampled_softmax_loss(*compared, *wanted, drawn, bonus)
-        return softmax_loss(*compared, *wanted, chunk_mb, bonus)
+            losses = [sampled_softmax_loss(*head, *wanted, drawn, bonus) for head in heads]
+        else:
+            losses = [softmax_loss(*head, *wanted, chunk_mb, bonus) for head in heads]
+        return torch.stack(losses).mean()
 
     def _bonus(
         self, network: SequenceNetwork, begin: Rows, target: Rows, wanted: tuple[Rows, Rows]

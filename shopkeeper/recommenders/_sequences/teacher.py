@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from shopkeeper.arrays import Floats, Rows
+from shopkeeper.recommenders._codes import foretold, semantic_ids
 from shopkeeper.recommenders._sequences.encoder import Encoder
 from shopkeeper.recommenders._sequences.lessons import Choice, Lessons
 from shopkeeper.recommenders._sequences.moments import (
@@ -20,6 +21,7 @@ from shopkeeper.recommenders._sequences.moments import (
 from shopkeeper.recommenders._sequences.neighbourhood import nearby_vectors
 from shopkeeper.training.augment_sequences import Similar, augmenter
 from shopkeeper.training.loop import Plan, train
+from shopkeeper.training.networks.coded import CodedNetwork
 from shopkeeper.training.networks.histories import Shape
 from shopkeeper.training.networks.sequence import SequenceNetwork, to_onnx
 
@@ -40,23 +42,6 @@ class Teacher:
     ) -> None:
         self.config, self.laid, self.before = config, laid, before
         torch.manual_seed(config.seed)
-        self.network = SequenceNetwork(
-            Shape(
-                num_items=num_items,
-                num_actions=NUM_ACTIONS,
-                num_buckets=NUM_BUCKETS,
-                width=config.width,
-                num_blocks=config.blocks,
-                history_max=config.history_max,
-                dropout=config.dropout,
-                times=config.times,
-                biased=config.popularity,
-                num_decays=len(HALF_LIVES_DAYS) if config.repeats else 0,
-                content_width=0 if content is None else content.shape[1],
-                **more,
-            ),
-            None if content is None else torch.from_numpy(content),
-        )
         self.lessons = Lessons(
             laid,
             Choice(
@@ -72,6 +57,8 @@ class Teacher:
             ),
             augmenter(config.augment, config.augment_share, similar) if config.augment else None,
         )
+        self.codes_VP: Rows | None = None
+        self.network = self._network(num_items, content, more)
 
         if before is None:
             epochs = -(-config.steps_max // max(1, len(self.lessons.batches(0))))
@@ -83,6 +70,36 @@ class Teacher:
             self.network.bias.data.copy_(torch.from_numpy(self.lessons.wanted(num_items)))
         if before is not None and known_rows is not None:
             self._take_up(before, known_rows)
+
+    def _network(
+        self, num_items: int, content: Floats | None, more: dict[str, Any]
+    ) -> SequenceNetwork:
+        config = self.config
+        coded = hasattr(config, "places")
+        shape = Shape(
+            num_items=num_items,
+            num_actions=NUM_ACTIONS,
+            num_buckets=NUM_BUCKETS,
+            width=config.width,
+            num_blocks=config.blocks,
+            history_max=config.history_max,
+            dropout=config.dropout,
+            times=config.times,
+            biased=config.popularity,
+            num_decays=len(HALF_LIVES_DAYS) if config.repeats else 0,
+            content_width=0 if content is None or coded else content.shape[1],
+            **more,
+        )
+        if not coded:
+            return SequenceNetwork(shape, None if content is None else torch.from_numpy(content))
+        behaviour = self._nearby(num_items, config.width) * config.behaviour_weight
+        told = [behaviour]
+        if content is not None:
+            told = [foretold(behaviour, content), content / np.sqrt(content.shape[1])]
+        self.codes_VP = semantic_ids(
+            np.concatenate(told, axis=1), config.places, config.numbers, config.seed
+        )
+        return CodedNetwork(shape, torch.from_numpy(self.codes_VP), config.numbers)
 
     def learn(self, checkpoint: Path | None) -> dict[str, Any]:
         """Learn to the end of the plan and tell how it went."""
@@ -127,7 +144,7 @@ class Teacher:
         num_items = len(network.items.weight)
         bias = network.bias if network.bias is not None else torch.zeros(len(network.items.weight))
         with torch.no_grad():
-            if network.content is not None:
+            if network.content is not None or self.codes_VP is not None:
                 # What nobody wanted yet is known by its content alone.
                 network.items.weight[torch.from_numpy(self.lessons.never_wanted(num_items))] = 0
             items_VD = network.table().numpy().copy()
@@ -142,13 +159,18 @@ class Teacher:
             cosine=network.shape.temperature > 0,
         )
 
+    def _nearby(self, num_items: int, width: int) -> Floats:
+        end = self.lessons.target_end
+        return nearby_vectors(self.laid, end, num_items, width, self.config.seed)
+
     def _start_nearby(self, num_items: int) -> None:
         config = self.config
-        vectors = nearby_vectors(
-            self.laid, self.lessons.target_end, num_items, config.width, config.seed
-        )
+        vectors = torch.from_numpy(self._nearby(num_items, config.width)) * config.start_nearby
         with torch.no_grad():
-            self.network.items.weight.add_(torch.from_numpy(vectors) * config.start_nearby)
+            if isinstance(self.network, CodedNetwork):
+                self.network.start(vectors)
+            else:
+                self.network.items.weight.add_(vectors)
 
     def _take_up(self, before: Encoder, known_rows: Rows) -> None:
         with torch.no_grad():

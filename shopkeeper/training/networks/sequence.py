@@ -55,6 +55,10 @@ class SequenceNetwork(nn.Module):  # type: ignore[misc]
         result: Tensor = self.body(token_ND, past)
         return result
 
+    def heads(self, hidden_PD: Tensor) -> list[tuple[Tensor, Tensor]]:
+        """Return pairs of vectors as `compared` does, each learned from the same targets."""
+        return [self.compared(hidden_PD)]
+
     def table(self) -> Tensor:
         """Return the vectors of all products, [V, D]."""
         items_VD: Tensor = self.items.weight
