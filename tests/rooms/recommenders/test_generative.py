@@ -1,5 +1,7 @@
 """Ids say what products are like, no two are alike, and only what may be shown comes out."""
 
+from copy import copy
+from dataclasses import replace
 from datetime import timedelta
 
 import numpy as np
@@ -52,12 +54,12 @@ NAMES = catalogue()[PRODUCT_ID].to_list()
 
 @pytest.fixture(scope="module")
 def parts():
-    """Learned once with and once without the ordering by products' own vectors."""
-    made = {}
-    for candidates in (0, 12):
-        part = registry.build("recommenders", "generative", **SMALL, candidates=candidates)
-        made[candidates] = part.fit(shop(), catalogue())
-    return made
+    """One that was learned, without and with the ordering by products' own vectors."""
+    ordered = registry.build("recommenders", "generative", **SMALL, candidates=12)
+    ordered.fit(shop(), catalogue())
+    plain = copy(ordered)
+    plain.config = replace(ordered.config, candidates=0)
+    return {0: plain, 12: ordered}
 
 
 @pytest.mark.parametrize("candidates", [0, 12])
