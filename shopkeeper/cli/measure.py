@@ -12,12 +12,13 @@ from shopkeeper.engine.judged_search import benchmark_search, other_words
 from shopkeeper.errors import BadConfig
 from shopkeeper.evaluation.judged import read_judged
 from shopkeeper.evaluation.leave_one_out import benchmark
+from shopkeeper.evaluation.sessions import benchmark_sessions
 
 JsonLine = Annotated[bool, typer.Option("--json", help="Print one JSON object on one line.")]
 
 
 class _Benchmarks(TyperGroup):
-    """`search` is a command; any other word is the name of a recommender."""
+    """`search` and `sessions` are commands; any other word is the name of a recommender."""
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         if args and args[0] not in self.commands and not args[0].startswith("-"):
@@ -30,11 +31,12 @@ def register(app: typer.Typer) -> None:
     benchmarks = typer.Typer(
         cls=_Benchmarks,
         no_args_is_help=True,
-        help="Measure a recommender by its name, or `search`, on files of your own.\n\n"
+        help="Measure a recommender by its name, `sessions` or `search`, on files of your own.\n\n"
         "Example: shopkeeper benchmark sequential beauty.txt --seeds 3",
     )
     benchmarks.command("recommender")(measure)
     benchmarks.command("search")(measure_search)
+    benchmarks.command("sessions")(measure_sessions)
     app.add_typer(benchmarks, name="benchmark")
 
 
@@ -107,10 +109,14 @@ def measure(
     ],
     seeds: Annotated[int, typer.Option(min=1, max=20, help="How many seeds, from 0.")] = 1,
     minutes: Annotated[
-        float | None, typer.Option(min=0.01, help="Stop learning after so many minutes a seed.")
+        float | None,
+        typer.Option(min=0.01, help="Stop learning after so many minutes, for all seeds together."),
     ] = None,
     setting: Annotated[
         list[str] | None, typer.Option("--set", help="A setting of the recommender, name=value.")
+    ] = None,
+    products: Annotated[
+        Path | None, typer.Option(help="Parquet with item and vector: what products are.")
     ] = None,
     json: JsonLine = False,
 ) -> None:
@@ -122,7 +128,12 @@ def measure(
     Example: shopkeeper benchmark sequential beauty.txt --seeds 3 --minutes 30 --json
     """
     found = benchmark(
-        recommender, file, seeds=range(seeds), minutes=minutes, settings=settings_of(setting or [])
+        recommender,
+        file,
+        seeds=range(seeds),
+        minutes=minutes,
+        settings=settings_of(setting or []),
+        products=products,
     )
     if json:
         emit(found)
@@ -132,6 +143,53 @@ def measure(
     for key, value in found.items():
         if isinstance(value, dict):
             table(key, [{"metric": name, "value": v} for name, v in value.items()])
+
+
+def measure_sessions(
+    train: Annotated[Path, typer.Argument(help="Parquet with session, pos and item.")],
+    test: Annotated[Path, typer.Argument(help="Parquet with history (a list) and target.")],
+    recommender: Annotated[
+        list[str] | None,
+        typer.Option(help="A name from `shopkeeper list recommenders`; none for all of them."),
+    ] = None,
+    minutes: Annotated[
+        float, typer.Option(min=0.01, help="Stop learning after so many minutes a recommender.")
+    ] = 10.0,
+    seed: Annotated[int, typer.Option(help="Decides the random ids and learning.")] = 0,
+    setting: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="A setting of the one recommender named, name=value."),
+    ] = None,
+    json: JsonLine = False,
+) -> None:
+    """Measure recommenders on sessions of shoppers nobody knows: is the next product foretold?
+
+    All products are ranked, those seen in the session too, and ties count against us.
+
+    Example: shopkeeper benchmark sessions train.parquet test.parquet --recommender item_knn
+    """
+    if setting and len(recommender or []) != 1:
+        raise BadConfig("--set needs exactly one --recommender.")
+    found = benchmark_sessions(
+        train,
+        test,
+        recommender or [],
+        seed=seed,
+        minutes=minutes,
+        settings=settings_of(setting or []),
+    )
+    if json:
+        emit(found)
+        return
+    print(
+        f"{found['sessions']:,} sessions of {found['items']:,} products; "
+        f"{found['requests']:,} requests"
+    )
+    measured = [row for row in found["rows"] if "cannot" not in row]
+    table("Next product of a session", measured)
+    for row in found["rows"]:
+        if "cannot" in row:
+            print(f"{row['recommender']}: {row['cannot']}")
 
 
 def _show_search(found: dict[str, Any]) -> None:
