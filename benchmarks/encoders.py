@@ -7,8 +7,8 @@ sentence-transformers with the same weights in float32. The rest is search by me
 PriceRunner (Akritidis, UCI Machine Learning Repository, CC BY 4.0): queries are the canonical names
 of products, right are the offers of that name. Compressing is chosen on half of the queries and
 reported on the other half; it learns from titles without names. Each method of tuning learns from
-the names of some products for equal time, best epoch by 150 held-back names, and is reported on the
-held-back names, so its absolute figures lean a little to the good. Noise: see `evaluation.noise`.
+the names of some products for equal time, best epoch by a part of the held-back names, and is
+reported on the others. Noise: see `evaluation.noise`.
 A peer that is not installed is said so.
 """
 
@@ -34,7 +34,7 @@ from shopkeeper.encoders import VectorCache, _weights
 from shopkeeper.engine.compress import Wish, compress
 from shopkeeper.engine.compress_ground import ground
 from shopkeeper.engine.judged_search import unit_words
-from shopkeeper.engine.search_lessons import tune_encoder
+from shopkeeper.engine.search_lessons import Course, Lessons, pairs_of, tune_encoder
 from shopkeeper.engine.search_tuning import shown
 from shopkeeper.evaluation.judged import Judged
 from shopkeeper.evaluation.noise import kinds, robustness
@@ -214,6 +214,8 @@ def measure_methods(args: argparse.Namespace, claims: Claims, folder: Path) -> N
     cache = VectorCache(folder / "vectors")
     encoder = registry.build("encoders", "minilm").ensure(folder / "minilm-auto")
     lexical = registry.build("search.indexes", "lexical").build(products, None)
+    texts = dict(zip(products["id"], product_text(products), strict=True))
+    lessons = Lessons(pairs_of(teach, texts))
     minutes = args.minutes / 4
     print(f"             {len(teach.queries)} names teach, {len(held.queries)} are asked among "
           f"{products.height} offers; {minutes:.2f} minutes each")  # fmt: skip
@@ -222,7 +224,7 @@ def measure_methods(args: argparse.Namespace, claims: Claims, folder: Path) -> N
         began = time.perf_counter()
         with tempfile.TemporaryDirectory() as scratch:
             lift = tune_encoder(
-                encoder, teach, held, lexical, Path(scratch), tuning, cache
+                encoder, lessons, held, lexical, Path(scratch), Course(tuning), cache
             )[1]  # fmt: skip
         spent = (time.perf_counter() - began) / 60
         gain = f"{lift.gain.mean:+.4f} ({lift.gain.low:+.4f} to {lift.gain.high:+.4f})"
