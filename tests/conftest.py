@@ -3,6 +3,7 @@
 import os
 import shutil
 import sys
+import tempfile
 from pathlib import Path
 
 import hypothesis
@@ -16,6 +17,17 @@ import gift_file
 hypothesis.settings.register_profile("same", derandomize=True, database=None)
 hypothesis.settings.register_profile("random", database=None)
 hypothesis.settings.load_profile(os.environ.get("SHOPKEEPER_EXAMPLES", "same"))
+
+
+if "SHOPKEEPER_CACHE" not in os.environ:
+    # One for all processes of this run, so that each encoder is exported once.
+    os.environ["SHOPKEEPER_CACHE"] = tempfile.mkdtemp(prefix="shopkeeper-tests-")
+    os.environ["SHOPKEEPER_CACHE_OWNER"] = str(os.getpid())
+
+
+def pytest_unconfigure():
+    if os.environ.get("SHOPKEEPER_CACHE_OWNER") == str(os.getpid()):
+        shutil.rmtree(os.environ["SHOPKEEPER_CACHE"], ignore_errors=True)
 
 
 @pytest.fixture(scope="session")

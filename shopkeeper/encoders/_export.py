@@ -16,13 +16,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shopkeeper.encoders import _layout, _weights
+from shopkeeper.encoders import _kept, _layout, _weights
 from shopkeeper.encoders._apart import run_apart
 from shopkeeper.encoders._layout import Layout
 from shopkeeper.encoders._session import Session
 from shopkeeper.encoders._transformer import neutral
 from shopkeeper.errors import BadConfig, Missing
 
+VERSION = 1
+"""Counted up when an export would come out otherwise than before."""
 COSINE_MIN = 0.985
 """int8 is kept if no less than this cosine to the float model on the probes, on average."""
 ALIKE_MAX = 0.5
@@ -98,7 +100,15 @@ def export_apart(
     """
     what = f"The text encoder '{model}' could not be exported"
     told = json.dumps(dict(prefixes or {}))
-    run_apart(__name__, model, str(folder), str(tokens_max), told, precision, what=what)
+
+    def make() -> None:
+        run_apart(__name__, model, str(folder), str(tokens_max), told, precision, what=what)
+
+    if Path(model).is_dir() or model not in _weights.PACKAGES:
+        make()
+        return
+    published = [package.sha256 for package in _weights.PACKAGES[model]]
+    _kept.fill(folder, ["text", VERSION, model, published, tokens_max, told, precision], make)
 
 
 def main(model: str, folder: str, tokens_max: str, prefixes: str, precision: str) -> None:

