@@ -95,6 +95,13 @@ class SpeechEncoder(Protocol):
         """
 
 
+class CrossEncoder(Protocol):
+    """Reads a query and a text together. One file in `encoders/cross` for each kind."""
+
+    def score(self, query: str, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Return how well texts answer a query, [N]; only their order counts."""
+
+
 class ImageEncoder(Protocol):
     """Turns pictures into vectors. One file in `encoders/images` for each method."""
 

@@ -13,7 +13,7 @@ import polars as pl
 from shopkeeper import registry
 from shopkeeper.arrays import Ids
 from shopkeeper.config import Config
-from shopkeeper.contracts import Encoder, Index, Recommender
+from shopkeeper.contracts import CrossEncoder, Encoder, Index, Recommender
 from shopkeeper.engine.clock import Clock
 from shopkeeper.engine.finding import QueryVectors
 from shopkeeper.engine.fusion import Fusion
@@ -27,6 +27,7 @@ from shopkeeper.search.understanding import Understanding
 SALES = "sales.parquet"
 FUSION = "fusion"
 UNDERSTANDING = "search/understanding"
+CROSS = "search/cross"
 INDEXED = "search/indexed.parquet"
 """What of each product the index knows; see `search.text.fingerprints`."""
 
@@ -52,6 +53,8 @@ class Models:
     """Baskets by product, in the newest period."""
     pictures: Pictures | None
     """None for a shop whose products had no pictures at hand."""
+    cross: CrossEncoder | None = None
+    """Who reads the best products beside the query, if the shop wants that."""
 
     @classmethod
     def restore(cls, config: Config, bundles: Bundles) -> "Models":
@@ -81,6 +84,7 @@ class Models:
             understanding=Understanding().restore(reading) if reading.is_dir() else None,
             sales=dict(zip(sold[ITEM].to_list(), sold["baskets"].to_list(), strict=True)),
             pictures=Pictures.restore(folder),
+            cross=registry.load(folder / CROSS) if (folder / CROSS).is_dir() else None,
         )
 
     @cached_property

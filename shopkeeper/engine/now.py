@@ -17,6 +17,7 @@ from shopkeeper.engine.finding import Finder, Found
 from shopkeeper.engine.models import Models
 from shopkeeper.schema import PRODUCT_ID
 from shopkeeper.search.catalogue import ProductSearch
+from shopkeeper.search.crossed import Crossed
 from shopkeeper.search.text import fingerprints, product_text
 
 AT_ONCE = 500
@@ -38,7 +39,10 @@ class Now:
     @classmethod
     def of(cls, models: Models, catalogue: Catalogue, lift_weight: float) -> "Now":
         """Begin with a bundle and the products as they are."""
-        search = ProductSearch(models.index, ProductSearch.Config(lift_weight=lift_weight))
+        index: Any = models.index
+        if models.cross is not None:
+            index = Crossed.of(index, models.cross, catalogue.all())
+        search = ProductSearch(index, ProductSearch.Config(lift_weight=lift_weight))
         reading = models.understanding
         finder = Finder(search, models.query_vectors, reading, models.sales)
         indexed = models.indexed

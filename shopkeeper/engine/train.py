@@ -23,9 +23,10 @@ from shopkeeper.engine.evaluate import measure, split_of
 from shopkeeper.engine.fusion import Fusion
 from shopkeeper.engine.known import known_of, lake_of, products_of
 from shopkeeper.engine.learn import Known, Learner, learn
-from shopkeeper.engine.models import INDEXED, SALES, UNDERSTANDING, save_fusion
+from shopkeeper.engine.models import CROSS, INDEXED, SALES, UNDERSTANDING, save_fusion
 from shopkeeper.engine.pictures import Pictures, learn_pictures
 from shopkeeper.engine.report import FUSION, write_report
+from shopkeeper.engine.search_order import learn_shop_order
 from shopkeeper.operations.bundles import Bundles
 from shopkeeper.schema import EVENT_NAME, ITEM, TIME, VECTOR
 from shopkeeper.search.suggest import Suggest
@@ -84,7 +85,8 @@ def train(folder: Path, config: Config) -> dict[str, Any]:
                 registry.save(part, new / "recommenders" / name)
             save_fusion(fusion, new)
             findable = Findable(known.products, encoder, vectors, pictures, reading, asked)
-            _write_search(new, config, findable, _sales(known, config.train.period_days * 3))
+            sales = _sales(known, config.train.period_days * 3)
+            _write_search(new, folder, config, findable, sales)
         shutil.rmtree(checkpoints, ignore_errors=True)
     return {"version": bundles.current(), "report": report, "metrics": about["metrics"]}
 
@@ -170,7 +172,7 @@ def _train_search(folder: Path, config: Config, loads: list[str]) -> dict[str, A
     }
     with stage("publish"), bundles.writing(about) as new:
         findable = Findable(products, encoder, vectors, pictures, reading, asked)
-        _write_search(new, config, findable, Counter())
+        _write_search(new, folder, config, findable, Counter())
     return {"version": bundles.current(), "report": None, "metrics": {}}
 
 
@@ -188,20 +190,29 @@ class Findable:
     """Past searches that may be suggested."""
 
 
-def _write_search(folder: Path, config: Config, found: Findable, sales: Counter[str]) -> None:
-    registry.save(found.encoder, folder / "encoder")
+def _write_search(
+    new: Path, folder: Path, config: Config, found: Findable, sales: Counter[str]
+) -> None:
+    """Write what finds products into the new bundle."""
+    registry.save(found.encoder, new / "encoder")
     if found.pictures is not None:
-        found.pictures.save(folder)
+        found.pictures.save(new)
     index = _index(config, found.encoder)
     with stage("index"):
-        registry.save(index.build(found.products, found.vectors), folder / "search" / "index")
-        fingerprints(found.products).write_parquet(folder / INDEXED)
-    Suggest().build(found.products, sales, found.asked).save(folder / "search")
-    found.reading.save(folder / UNDERSTANDING)
+        index.build(found.products, found.vectors)
+    if hasattr(index, "order"):
+        with stage("order"):
+            learn_shop_order(folder, config, index, found.products, found.encoder)
+    registry.save(index, new / "search" / "index")
+    if (reader := encoding.cross(folder, config)) is not None:
+        registry.save(reader, new / CROSS)
+    fingerprints(found.products).write_parquet(new / INDEXED)
+    Suggest().build(found.products, sales, found.asked).save(new / "search")
+    found.reading.save(new / UNDERSTANDING)
     pl.DataFrame(
         {ITEM: list(sales), "baskets": list(sales.values())},
         schema={ITEM: pl.String, "baskets": pl.Float64},
-    ).write_parquet(folder / SALES)
+    ).write_parquet(new / SALES)
 
 
 def _index(config: Config, encoder: Encoder) -> Index:

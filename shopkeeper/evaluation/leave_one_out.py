@@ -34,12 +34,14 @@ from shopkeeper.schema import (
     LEARN,
     NOW,
     PLACEMENT,
+    PRODUCT_ID,
     REQUEST,
     REQUESTS,
     SCORE,
     SEEDS,
     TIME,
     USER,
+    VECTOR,
     conform,
 )
 from shopkeeper.tracing import progress, stage
@@ -63,6 +65,7 @@ def benchmark(
     seeds: Sequence[int] = (0,),
     minutes: float | None = None,
     settings: Mapping[str, Any] | None = None,
+    products: Path | None = None,
 ) -> dict[str, Any]:
     """Measure the recommender `name` on `file`, once for each seed.
 
@@ -73,6 +76,7 @@ def benchmark(
         seeds: Each decides the random ids and, where the recommender has a `seed`, its learning.
         minutes: For all seeds together; only for recommenders with a `minutes_max`.
         settings: Of the recommender; before them its own `thorough` ones for benchmarks hold.
+        products: Parquet with `item` and `vector`: what products are, for those that read it.
 
     Returns:
         One object that JSON can say: data (counts, sha256), settings, `runs` by seed with
@@ -86,10 +90,11 @@ def benchmark(
     if not seeds:
         raise BadConfig("There are no seeds. Give at least one.")
     part = registry.find("recommenders", name)
-    chosen = _settings(part, dict(settings or {}), minutes, len(seeds))
+    chosen = chosen_settings(part, dict(settings or {}), minutes, len(seeds))
     began = time.perf_counter()
     rows, kept = _enough(file)
-    runs = [_run(name, part, kept, seed, chosen) for seed in seeds]
+    about = None if products is None else _read_products(products)
+    runs = [_run(name, part, (kept, about), seed, chosen) for seed in seeds]
     measures = [f"{measure}@{k}" for measure in ("recall", "ndcg") for k in CUTS]
     values = {key: [run[key] for run in runs] for key in measures}
     return {
@@ -109,7 +114,7 @@ def benchmark(
             key: statistics.stdev(found) if len(found) > 1 else 0.0 for key, found in values.items()
         },
         "seconds": round(time.perf_counter() - began, 2),
-        "peak_memory_mb": _peak_memory_mb(),
+        "peak_memory_mb": peak_memory_mb(),
     }
 
 
@@ -172,7 +177,23 @@ def ranks(found: pl.DataFrame, wanted: NDArray[np.object_]) -> NDArray[np.int64]
     return result
 
 
-def _settings(part: Any, given: dict[str, Any], minutes: float | None, num: int) -> dict[str, Any]:
+def chosen_settings(
+    part: Any, given: dict[str, Any], minutes: float | None, num: int = 1
+) -> dict[str, Any]:
+    """Return the settings of a recommender for a benchmark: its `thorough` ones, then the given.
+
+    Args:
+        part: Class of the recommender.
+        given: Settings that hold before all others.
+        minutes: For `num` runs together, where the recommender has a `minutes_max`.
+        num: How many runs.
+
+    Returns:
+        Settings by name.
+
+    Raises:
+        BadConfig: `minutes` is not above 0.
+    """
     known = {field.name for field in dataclasses.fields(part.Config)}
     chosen = dict(getattr(part, "thorough", {})) | given
     if minutes is not None and "minutes_max" in known and "minutes_max" not in given:
@@ -183,23 +204,32 @@ def _settings(part: Any, given: dict[str, Any], minutes: float | None, num: int)
 
 
 def _run(
-    name: str, part: Any, rows: pl.DataFrame, seed: int, settings: Mapping[str, Any]
+    name: str,
+    part: Any,
+    known: tuple[pl.DataFrame, pl.DataFrame | None],
+    seed: int,
+    settings: Mapping[str, Any],
 ) -> dict[str, Any]:
     began = time.perf_counter()
     seeded = any(field.name == "seed" for field in dataclasses.fields(part.Config))
     own = {"seed": seed} if seeded and "seed" not in settings else {}
-    events = _events(_relabelled(rows, seed))
+    rows, about = known
+    labelled = _relabelled(rows, seed)
+    events = _events(labelled)
+    if about is not None:
+        names = pl.DataFrame({"item": rows["item"], PRODUCT_ID: labelled["item"]}).unique()
+        about = names.join(about, on="item", how="left").select(PRODUCT_ID, VECTOR)
     last = pl.col("left") == 0
     model = registry.build("recommenders", name, **{**settings, **own})
     with stage("fit", f"{name}, seed {seed}"):
-        model.fit(events.filter(~last).select(*LEARN))
+        model.fit(events.filter(~last).select(*LEARN), about)
     fitted = time.perf_counter()
     with stage("measure"):
         requests = _requests(events.filter(~last))
         wanted = events.filter(last).sort(USER)[ITEM].to_numpy()
         found = [
             ranks(
-                model.recommend(_from_zero(requests.slice(begin, REQUESTS_MAX)), DEPTH),
+                model.recommend(from_zero(requests.slice(begin, REQUESTS_MAX)), DEPTH),
                 wanted[begin : begin + REQUESTS_MAX],
             )
             for begin in progress(range(0, requests.height, REQUESTS_MAX), "measure")
@@ -253,7 +283,8 @@ def _requests(events: pl.DataFrame) -> pl.DataFrame:
     return conform(rows, REQUESTS)
 
 
-def _from_zero(requests: pl.DataFrame) -> pl.DataFrame:
+def from_zero(requests: pl.DataFrame) -> pl.DataFrame:
+    """Return the same requests, numbered from 0."""
     return requests.with_columns(pl.int_range(pl.len(), dtype=pl.UInt32).alias(REQUEST))
 
 
@@ -275,6 +306,19 @@ def _read_lines(file: Path) -> pl.DataFrame:
         schema={"user": pl.String, "item": pl.String},
     )
     return _in_order(rows.with_columns(pos=pl.int_range(pl.len())))
+
+
+def _read_products(file: Path) -> pl.DataFrame:
+    try:
+        rows = pl.read_parquet(file)
+    except (pl.exceptions.PolarsError, OSError) as error:
+        raise BadData(f"'{file}' is not a Parquet file that can be read: {error}") from error
+    if not {"item", VECTOR} <= set(rows.columns):
+        raise BadData(f"'{file}' has {', '.join(rows.columns)}. It needs item and {VECTOR}.")
+    rows = rows.select(
+        pl.col("item").cast(pl.String), pl.col(VECTOR).cast(pl.List(pl.Float32), strict=False)
+    )
+    return rows.unique("item", keep="first", maintain_order=True)
 
 
 def _read_parquet(file: Path) -> pl.DataFrame:
@@ -301,6 +345,7 @@ def _in_order(rows: pl.DataFrame) -> pl.DataFrame:
     return ordered.with_columns(pos=pl.int_range(pl.len()).over("user"))
 
 
-def _peak_memory_mb() -> float:
+def peak_memory_mb() -> float:
+    """Return the most memory this process ever held, in MiB."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return round(peak / (1 << 20 if sys.platform == "darwin" else 1 << 10), 1)

@@ -21,6 +21,7 @@ from shopkeeper.recommenders._learning import (
     together,
     weights_of,
 )
+from shopkeeper.recommenders._memory import refuse_beyond_memory
 from shopkeeper.recommenders._neighbours import ByNeighbours, Neighbours
 
 BLOCK_ROWS = 1024
@@ -72,6 +73,9 @@ class Ease(ByNeighbours):
         wanted = np.bincount(item, minlength=len(ids))
         order = np.lexsort((np.arange(len(ids)), -wanted))[: self.config.products_max]
         chosen = np.sort(order[wanted[order] > 0])
+        side = min(len(chosen), int(actor.max(initial=-1)) + 1)
+        what = f"a matrix of {side:,} by {len(chosen):,}"
+        refuse_beyond_memory(self.name, what, 8.0 * side * len(chosen), "Lower products_max")
         rows = self._solve(actor, item, value, chosen, len(ids))
         self._table = Neighbours.of(rows, len(ids), self.config.weights_max)
         self._ids = ids

@@ -41,6 +41,11 @@ class Plan:
     lr_end: float = 0.1
     """Share of `lr` left at the end; 1 keeps it as it is."""
     warmup_steps: int = 50
+    average: float = 0.0
+    """Share of the mean weights that a step keeps, in [0, 1): they are measured and handed over
+    instead of the newest ones; 0 takes no mean."""
+    measure_every: int = 1
+    """Epochs from one measure to the next; the last one is always measured."""
     weight_decay: float = 0.0
     clip_norm: float = 1.0
     seed: int = 0
@@ -51,6 +56,8 @@ class Plan:
     def __post_init__(self) -> None:
         if min(self.epochs_max, self.steps_max, self.patience_epochs) < 1:
             raise ValueError("epochs_max, steps_max and patience_epochs must be at least 1.")
+        if self.measure_every < 1 or not 0 <= self.average < 1:
+            raise ValueError("measure_every must be at least 1, and average in [0, 1).")
         if not (self.minutes_max > 0 and self.lr > 0 and self.clip_norm > 0):
             raise ValueError("minutes_max, lr and clip_norm must be above 0.")
         if self.precision not in ("float32", "bfloat16", "auto"):
@@ -59,7 +66,7 @@ class Plan:
 
 @dataclass
 class Outcome:
-    """What a run came to; `curve` is the measure after each epoch."""
+    """What a run came to; `curve` is the measure after each epoch that was measured."""
 
     epoch: int = 0
     step: int = 0
@@ -72,6 +79,26 @@ class Outcome:
     loss_sum: float = 0.0
     best_epoch: int = -1
     done: bool = False
+
+
+class Lazy(Sequence[Batch]):
+    """Batches of an epoch that are made when their turn comes, by their number from 0."""
+
+    def __init__(self, size: int, make: Callable[[int], Batch]) -> None:
+        self._size, self._make = size, make
+
+    def __len__(self) -> int:
+        """Return how many there are."""
+        return self._size
+
+    def __getitem__(self, number: Any) -> Any:
+        """Return one, or those of a slice, which are made when their turn comes too."""
+        if isinstance(number, slice):
+            chosen = range(*number.indices(self._size))
+            return Lazy(len(chosen), lambda at: self._make(chosen[at]))
+        if not 0 <= number < self._size:
+            raise IndexError(number)
+        return self._make(number)
 
 
 def train(
@@ -105,8 +132,7 @@ def train(
         epoch = batches(run.outcome.epoch)
         run.learn(epoch, loss)
         run.close_epoch(measure)
-    if measure is not None and run.best:
-        network.load_state_dict(run.best)
+    network.load_state_dict(run.best if measure is not None and run.best else run.handed_over())
     network.eval()
     run.outcome.seconds = run.seconds()
     return run.outcome
@@ -123,6 +149,7 @@ class _Run(Generic[Batch]):
         self.network, self.plan, self.file, self.identity = network, plan, file, identity
         self.outcome = Outcome()
         self.best: dict[str, Tensor] = {}
+        self.mean: dict[str, Tensor] = {}
         self.parameters = [p for p in network.parameters() if p.requires_grad]
         self.adam = torch.optim.AdamW(
             self.parameters,
@@ -154,6 +181,7 @@ class _Run(Generic[Batch]):
             cost.backward()
             nn.utils.clip_grad_norm_(self.parameters, plan.clip_norm)
             self.adam.step()
+            self._average()
             state.loss_sum += float(cost.detach())
             state.step += 1
             state.step_of_epoch += 1
@@ -163,20 +191,38 @@ class _Run(Generic[Batch]):
         """Measure, remember the best, and decide whether to go on."""
         state, plan = self.outcome, self.plan
         state.losses.append(state.loss_sum / max(1, state.step_of_epoch))
-        if measure is not None:
+        over = self._over() or state.epoch + 1 >= plan.epochs_max
+        if measure is not None and (over or (state.epoch + 1) % plan.measure_every == 0):
+            newest = {k: v.clone() for k, v in self.network.state_dict().items()}
+            handed = {k: v.clone() for k, v in self.handed_over().items()}
+            self.network.load_state_dict(handed)
             self.network.eval()
             with torch.no_grad():
                 state.curve.append(measure())
-            if state.best_epoch < 0 or state.curve[-1] > state.curve[state.best_epoch]:
-                state.best_epoch = state.epoch
-                self.best = {k: v.clone() for k, v in self.network.state_dict().items()}
+            self.network.load_state_dict(newest)
+            if state.curve[-1] > max(state.curve[:-1], default=-math.inf):
+                state.best_epoch, self.best = state.epoch, handed
         waited = state.epoch - state.best_epoch if measure is not None else 0
         state.epoch += 1
         state.step_of_epoch, state.loss_sum = 0, 0.0
-        state.done = (
-            self._over() or state.epoch >= plan.epochs_max or waited >= plan.patience_epochs
-        )
+        state.done = over or waited >= plan.patience_epochs
         self.save()
+
+    def handed_over(self) -> dict[str, Tensor]:
+        """Return the weights as they would be used now: the mean ones where there are any."""
+        state: dict[str, Tensor] = self.network.state_dict()
+        return state | self.mean
+
+    def _average(self) -> None:
+        if not self.plan.average:
+            return
+        named = {k: v.detach() for k, v in self.network.named_parameters()}
+        if not self.mean:
+            self.mean = {k: v.clone() for k, v in named.items()}
+        # At first the mean must be quick to forget the weights that nothing had taught yet.
+        step = self.outcome.step
+        share = 1 - min(self.plan.average, (1 + step) / (10 + step))
+        torch._foreach_lerp_([self.mean[name] for name in named], list(named.values()), share)
 
     def save(self, every_s: float = 0.0) -> None:
         """Write the state in one atomic step, unless it was written less than `every_s` ago."""
@@ -187,6 +233,7 @@ class _Run(Generic[Batch]):
         self.began_s = self.saved_s = now_s
         tensors = {f"now.{k}": v for k, v in self.network.state_dict().items()}
         tensors |= {f"best.{k}": v for k, v in self.best.items()}
+        tensors |= {f"mean.{k}": v for k, v in self.mean.items()}
         for index, kept in self.adam.state_dict()["state"].items():
             tensors |= {f"adam.{index}.{name}": value for name, value in kept.items()}
         words = {"identity": self.identity, "outcome": json.dumps(asdict(self.outcome))}
@@ -209,6 +256,7 @@ class _Run(Generic[Batch]):
         self.outcome = Outcome(**json.loads(words["outcome"]))
         self.network.load_state_dict(_under("now.", tensors))
         self.best = _under("best.", tensors)
+        self.mean = _under("mean.", tensors)
         moments: dict[int, dict[str, Tensor]] = {}
         for name, value in _under("adam.", tensors).items():
             index, _, part = name.partition(".")

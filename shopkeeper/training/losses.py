@@ -5,6 +5,7 @@ the scores are at hand follows the idea of Cut Cross-Entropy (Wijmans et al., IC
 without skipping small terms. Knows nothing of networks, shoppers or products.
 """
 
+import math
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -14,6 +15,10 @@ from torch import Tensor
 
 # P positions that predict, V products, D width, K targets (a position may have several),
 # Q pairs of a position and a product
+
+
+MASKED = -1e9
+"""A score that never counts; finite, so that its gradient is 0 and no NaN."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +75,77 @@ def softmax_loss(
         chunk_mb,
     )
     return loss
+
+
+def sampled_softmax_loss(
+    hidden_PD: Tensor,
+    items_VD: Tensor,
+    target_K: Tensor,
+    owner_K: Tensor,
+    weight_K: Tensor,
+    drawn_S: Tensor,
+    bonus: Bonus | None = None,
+) -> Tensor:
+    """Estimate `softmax_loss` from a part of the catalogue; the time no longer grows with it.
+
+    Targets, and products with a bonus, count as they are; each other product that was drawn
+    stands for `V / S` products, so the sum under the fraction is right on average.
+    Source: importance sampling of Bengio and Senécal, 2008.
+
+    Args:
+        hidden_PD: One vector per predicting position. Shape [P, D].
+        items_VD: One vector per product. Shape [V, D].
+        target_K: Product row that followed, in [0, V). Shape [K].
+        owner_K: The position it followed, in [0, P), ascending. Shape [K].
+        weight_K: How much the target counts, at least 0, not all 0. Shape [K].
+        drawn_S: Product rows drawn evenly, each once, for all positions alike. Shape [S].
+        bonus: What to add to some scores before the softmax.
+
+    Returns:
+        The loss, a scalar; gradients flow to `hidden_PD`, `items_VD` and the bonus.
+    """
+    num_items, num_drawn = len(items_VD), len(drawn_S)
+    key_K = owner_K * num_items + target_K
+    key_Q = key_K if bonus is None else torch.cat([key_K, bonus.owner_Q * num_items + bonus.item_Q])
+    key_Q, place_Q = key_Q.unique(return_inverse=True)
+    owner_Q, item_Q = key_Q // num_items, key_Q % num_items
+    # Read at once, so that the gradient of the whole table is made once.
+    read_RD = items_VD[torch.cat([drawn_S, item_Q])]
+    exact_Q = (hidden_PD[owner_Q] * read_RD[num_drawn:]).sum(1)
+    if bonus is not None:
+        exact_Q = exact_Q.index_add(0, place_Q[len(key_K) :], bonus.value_Q)
+    column_V = drawn_S.new_full((num_items,), -1)
+    column_V[drawn_S] = torch.arange(num_drawn)
+    twice = column_V[item_Q] >= 0
+    drawn_P = _DrawnSum.apply(
+        hidden_PD, read_RD[:num_drawn], (owner_Q[twice], column_V[item_Q[twice]])
+    ) + math.log(num_items / num_drawn)
+    top_P = drawn_P.detach().scatter_reduce(0, owner_Q, exact_Q.detach(), "amax")
+    sum_P = (drawn_P - top_P).exp().index_add(0, owner_Q, (exact_Q - top_P[owner_Q]).exp())
+    loss_K = (sum_P.log() + top_P)[owner_K] - exact_Q[place_Q[: len(key_K)]]
+    loss: Tensor = (loss_K * weight_K).sum() / weight_K.sum()
+    return loss
+
+
+class _DrawnSum(torch.autograd.Function):  # type: ignore[misc]
+    """The logarithm of the sum of all exponentials, in one table that is used in place."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, hidden_PD: Tensor, items_SD: Tensor, left_out: tuple[Tensor, Tensor]
+    ) -> Tensor:
+        scores_PS = hidden_PD @ items_SD.T
+        scores_PS[left_out] = MASKED
+        top_P1 = scores_PS.amax(1, keepdim=True)
+        total_P1 = scores_PS.sub_(top_P1).exp_().sum(1, keepdim=True)
+        ctx.save_for_backward(hidden_PD, items_SD, scores_PS, total_P1)
+        return (total_P1.log() + top_P1)[:, 0]
+
+    @staticmethod
+    def backward(ctx: Any, grad_P: Tensor) -> tuple[Tensor, Tensor, None]:
+        hidden_PD, items_SD, part_PS, total_P1 = ctx.saved_tensors
+        share_P1 = grad_P[:, None] / total_P1
+        return (part_PS @ items_SD) * share_P1, part_PS.T @ (hidden_PD * share_P1), None
 
 
 class _ChunkedSoftmax(torch.autograd.Function):  # type: ignore[misc]

@@ -22,6 +22,7 @@ NONDEFAULT = {
         "pool": 50,
         "piece_boost": 0.5,
     },
+    "learned": {"lexical_weight": 0.6, "depth": 20, "exact_max": 4},
 }
 ENCODER = Hashing(Hashing.Config(width=128))
 HOSTILE = [
@@ -195,7 +196,7 @@ def test_an_index_without_products_can_be_revised(empty_index):
     assert ask(revised, "blue kettle")["item_id"].to_list()[0] == "P6"
 
 
-@pytest.mark.parametrize("name", ["dense", "hybrid"])
+@pytest.mark.parametrize("name", ["dense", "hybrid", "learned"])
 def test_vectors_must_fit_the_products(name):
     products = planted()
     vectors = vectors_of(products)
@@ -206,7 +207,7 @@ def test_vectors_must_fit_the_products(name):
         registry.build("search.indexes", name).build(products, vectors)
 
 
-@pytest.mark.parametrize("name", ["dense", "hybrid"])
+@pytest.mark.parametrize("name", ["dense", "hybrid", "learned"])
 def test_a_query_vector_of_another_encoder_is_refused(name):
     products = planted()
     made = registry.build("search.indexes", name).build(products, vectors_of(products))

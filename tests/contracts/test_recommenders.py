@@ -42,10 +42,18 @@ from shopkeeper.schema import (
 
 NAMES = registry.names("recommenders")
 
+NETWORK = {"width": 16, "blocks": 1, "epochs_max": 2, "history_max": 9}
+LEARNED_WITH_TORCH = ("sequential", "hstu", "gru", "two_tower", "generative")
+
 SETTINGS = {
     "trending": {"recent_days": 3.0, "base_days": 9.0, "buyers_min": 1, "significance": 0.0},
     "bought_together": {"baskets_min": 1, "shrinkage": 1.5, "complements": 7, "basket_max": 90},
-    "sequential": {"width": 16, "blocks": 1, "heads": 1, "epochs_max": 2, "history_max": 9},
+    "ials": {"width": 5, "iterations": 4, "unseen_weight": 0.3, "seed": 2, "steps": 2},
+    "sequential": {**NETWORK, "heads": 1, "negatives": 5, "start_nearby": 0.5},
+    "hstu": {**NETWORK, "heads": 1, "temperature": 0.1, "average": 0.9},
+    "gru": {**NETWORK, "repeats": False},
+    "generative": {**NETWORK, "places": 2, "numbers": 4, "candidates": 8, "start_nearby": 0.5},
+    "two_tower": {**NETWORK, "heads": 2, "negatives": 6, "content_numbers": 3},
 }
 """Settings that are not the defaults and let a shop of twelve products answer."""
 
@@ -103,7 +111,7 @@ ASKED = pl.concat(
 
 
 def build(name):
-    if name == "sequential":
+    if name in LEARNED_WITH_TORCH:
         pytest.importorskip("torch")
     return registry.build("recommenders", name, **other_settings(name))
 
@@ -273,7 +281,7 @@ def test_no_requests_get_an_empty_table(name):
 
 @each
 def test_a_shop_without_events_has_nothing_to_show_or_only_its_catalogue(name):
-    if name == "sequential":
+    if name in LEARNED_WITH_TORCH:
         with pytest.raises(BadData):
             build(name).fit(empty(LEARN))
         return

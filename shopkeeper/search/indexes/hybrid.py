@@ -35,6 +35,12 @@ class Parts:
     trust: float | None
     """How far words may be trusted, from 0 to 1; None where there is no meaning."""
 
+    @classmethod
+    def none(cls) -> "Parts":
+        """Return what they say of no product."""
+        floats, whole = np.zeros(0, np.float32), np.zeros(0, np.int64)
+        return cls(whole, floats, floats, whole, None)
+
     def scores(self, lexical_weight: float) -> NDArray[np.float32]:
         """Return the weighted sum, [N]."""
         if self.trust is None:

@@ -4,13 +4,14 @@ Source: SASRec (Kang and McAuley, ICDM 2018) with the changes that later work fo
 softmax over the catalogue and tied vectors (gSASRec, RecSys 2023), gated residual blocks with
 SwiGLU (LiGR; eSASRec, RecSys 2025), positions counted from the newest moment. We differ in the
 token: it is all products of one moment (a basket) pooled, so a history of a thousand purchases
-is a hundred tokens, and with one product a moment it is SASRec's.
+is a hundred tokens, and with one product a moment it is SASRec's. What looks back may also be
+a block of `hstu` or `gru`.
 Knows nothing of names, shops or files: products are rows, times are buckets.
 """
 
 import io
 import warnings
-from dataclasses import dataclass
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -18,63 +19,25 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
+from shopkeeper.training.networks.gru import GruBlock
+from shopkeeper.training.networks.histories import Group, Histories, Shape, by_group
+from shopkeeper.training.networks.hstu import HstuBlock
+from shopkeeper.training.networks.pooling import PoolingBlock
+
 # B shoppers, T moments, D width, N moments of all shoppers in a row, E events, V products
-
-
-@dataclass(frozen=True, kw_only=True)
-class Shape:
-    """The sizes of the network."""
-
-    num_items: int
-    num_actions: int = 1
-    num_buckets: int = 24
-    width: int = 64
-    num_blocks: int = 2
-    num_heads: int = 2
-    history_max: int = 50
-    dropout: float = 0.2
-    gated: bool = True
-    times: bool = True
-    num_decays: int = 0
-    """How many sums of the past are given for a product that was wanted before; 0 for none."""
-    biased: bool = False
-    """Whether each product has a number of its own that is added to its scores."""
-
-
-@dataclass(frozen=True)
-class Histories:
-    """B histories laid end to end, oldest moment first: N moments with E events."""
-
-    item_E: Tensor
-    action_E: Tensor
-    moment_E: Tensor
-    """The moment of each event, in [0, N)."""
-    weight_E: Tensor
-    """What each event adds to its moment; sums to 1 over a moment."""
-    back_N: Tensor
-    """Position counted from the end of its history: 0 is the newest."""
-    slot_N: Tensor | None
-    """Where the moment stands in the padded table: shopper * T + position from the start.
-
-    None where the N moments are the padded table itself, row by row.
-    """
-    gap_N: Tensor
-    """Bucket of the time since the moment before."""
-    wait_N: Tensor
-    """Bucket of the time until the next moment, or until now for the newest."""
-    rows: int
-    """B."""
-    columns: int
-    """T, the longest history."""
 
 
 class SequenceNetwork(nn.Module):  # type: ignore[misc]
     """Turns histories into one vector per moment, to be compared with the products' vectors."""
 
-    def __init__(self, shape: Shape) -> None:
+    def __init__(self, shape: Shape, content_VC: Tensor | None = None) -> None:
         super().__init__()
         self.shape = shape
         self.items = nn.Embedding(shape.num_items, shape.width)
+        self.content = (
+            nn.Linear(shape.content_width, shape.width) if content_VC is not None else None
+        )
+        self.content_VC = content_VC
         self.actions = nn.Embedding(shape.num_actions, shape.width)
         self.body = Body(shape)
         self.apply(_start)
@@ -83,7 +46,7 @@ class SequenceNetwork(nn.Module):  # type: ignore[misc]
 
     def forward(self, past: Histories) -> Tensor:
         """Return one vector per moment, [N, D], that knows that moment and those before it."""
-        event_ED = self.items(past.item_E)
+        event_ED = self.table()[past.item_E] if self.content else self.items(past.item_E)
         if self.shape.num_actions > 1:
             event_ED = event_ED + self.actions(past.action_E)
         token_ND = event_ED.new_zeros(len(past.back_N), self.shape.width).index_add(
@@ -92,14 +55,29 @@ class SequenceNetwork(nn.Module):  # type: ignore[misc]
         result: Tensor = self.body(token_ND, past)
         return result
 
+    def heads(self, hidden_PD: Tensor) -> list[tuple[Tensor, Tensor]]:
+        """Return pairs of vectors as `compared` does, each learned from the same targets."""
+        return [self.compared(hidden_PD)]
+
+    def table(self) -> Tensor:
+        """Return the vectors of all products, [V, D]."""
+        items_VD: Tensor = self.items.weight
+        if self.content is None:
+            return items_VD
+        if self.training and self.shape.id_dropout:
+            kept_V1 = torch.rand(len(items_VD), 1) >= self.shape.id_dropout
+            items_VD = items_VD * kept_V1
+        return items_VD + self.content(self.content_VC)
+
     def compared(self, hidden_PD: Tensor) -> tuple[Tensor, Tensor]:
         """Return vectors of moments and of products whose inner products are the scores."""
+        items_VD = self.table()
+        if self.shape.temperature:
+            items_VD = functional.normalize(items_VD)
         if self.bias is None:
-            return hidden_PD, self.items.weight
+            return hidden_PD, items_VD
         one_P1 = hidden_PD.new_ones(len(hidden_PD), 1)
-        return torch.cat([hidden_PD, one_P1], 1), torch.cat(
-            [self.items.weight, self.bias[:, None]], 1
-        )
+        return torch.cat([hidden_PD, one_P1], 1), torch.cat([items_VD, self.bias[:, None]], 1)
 
 
 class Again(nn.Module):  # type: ignore[misc]
@@ -139,7 +117,7 @@ class Body(nn.Module):  # type: ignore[misc]
         self.wait = nn.Embedding(shape.num_buckets, shape.width)
         self.norm_in = nn.LayerNorm(shape.width)
         self.dropout = nn.Dropout(shape.dropout)
-        self.blocks = nn.ModuleList(Block(shape) for _ in range(shape.num_blocks))
+        self.blocks = nn.ModuleList(BLOCKS[shape.kind](shape) for _ in range(shape.num_blocks))
         self.norm_out = nn.LayerNorm(shape.width)
 
     def forward(self, token_ND: Tensor, past: Histories) -> Tensor:
@@ -149,8 +127,10 @@ class Body(nn.Module):  # type: ignore[misc]
             x_ND = x_ND + self.gap(past.gap_N) + self.wait(past.wait_N)
         x_ND = self.dropout(self.norm_in(x_ND))
         for block in self.blocks:
-            x_ND = block(x_ND, past.slot_N, past.rows, past.columns)
+            x_ND = block(x_ND, past)
         result: Tensor = self.norm_out(x_ND)
+        if self.shape.temperature:
+            result = functional.normalize(result) / self.shape.temperature
         return result
 
 
@@ -168,28 +148,36 @@ class Block(nn.Module):  # type: ignore[misc]
         self.feed_in = nn.Linear(width, 2 * inner, bias=False)
         self.feed_out = nn.Linear(inner, width, bias=False)
         self.dropout = nn.Dropout(shape.dropout)
+        self.share = shape.attention_dropout
         self.gates = nn.ModuleList(nn.Linear(width, width) for _ in range(2 * shape.gated))
 
-    def forward(self, x_ND: Tensor, slot_N: Tensor | None, rows: int, columns: int) -> Tensor:
+    def forward(self, x_ND: Tensor, past: Histories) -> Tensor:
         """Return [N, D]. Padding stands after a history, so no moment ever attends to it."""
-        added_ND = self.dropout(self._attend(self.norm_attend(x_ND), slot_N, rows, columns))
+        mixed_NW = self.query_key_value(self.norm_attend(x_ND))
+        added_ND = self.dropout(self.attended(by_group(past, mixed_NW, self._attend)))
         x_ND = x_ND + (added_ND * self.gates[0](x_ND).sigmoid() if self.gates else added_ND)
         gate_NF, value_NF = self.feed_in(self.norm_feed(x_ND)).chunk(2, dim=-1)
         added_ND = self.dropout(self.feed_out(functional.silu(gate_NF) * value_NF))
         return x_ND + (added_ND * self.gates[1](x_ND).sigmoid() if self.gates else added_ND)
 
-    def _attend(self, x_ND: Tensor, slot_N: Tensor | None, rows: int, columns: int) -> Tensor:
-        width = x_ND.shape[-1]
-        table = mixed = self.query_key_value(x_ND)
-        if slot_N is not None:
-            table = mixed.new_zeros(rows * columns, 3 * width).index_copy(0, slot_N, mixed)
-        split = table.view(rows, columns, 3, self.num_heads, width // self.num_heads)
+    def _attend(self, mixed_BTW: Tensor, here_BT: Tensor) -> Tensor:  # noqa: ARG002
+        rows, columns, width = mixed_BTW.shape
+        split = mixed_BTW.view(rows, columns, 3, self.num_heads, width // 3 // self.num_heads)
         query, key, value = split.permute(2, 0, 3, 1, 4).unbind(0)
-        seen = functional.scaled_dot_product_attention(query, key, value, is_causal=True)
-        flat = seen.transpose(1, 2).reshape(rows * columns, width)
-        kept = flat if slot_N is None else flat.index_select(0, slot_N)
-        result: Tensor = self.attended(kept)
-        return result
+        share = self.share if self.training else 0.0
+        seen = functional.scaled_dot_product_attention(
+            query, key, value, is_causal=True, dropout_p=share
+        )
+        return seen.transpose(1, 2)
+
+
+BLOCKS: dict[str, Callable[[Shape], nn.Module]] = {
+    "attention": Block,
+    "hstu": HstuBlock,
+    "gru": GruBlock,
+    "pooling": PoolingBlock,
+}
+"""What may look back, by `Shape.kind`."""
 
 
 def _start(part: nn.Module) -> None:
@@ -206,7 +194,15 @@ class Newest(nn.Module):  # type: ignore[misc]
         super().__init__()
         self.body = body
 
-    def forward(self, token_BTD: Tensor, gap_BT: Tensor, wait_BT: Tensor, size_B: Tensor) -> Tensor:
+    def forward(
+        self,
+        token_BTD: Tensor,
+        gap_BT: Tensor,
+        wait_BT: Tensor,
+        minute_BT: Tensor,
+        next_BT: Tensor,
+        size_B: Tensor,
+    ) -> Tensor:
         """Return [B, D] for histories of `size_B` moments, from 1, that begin at column 0."""
         rows, columns, width = token_BTD.shape
         back_BT = (size_B[:, None] - 1 - torch.arange(columns)[None, :]).clamp(min=0)
@@ -216,11 +212,11 @@ class Newest(nn.Module):  # type: ignore[misc]
             moment_E=size_B,
             weight_E=size_B,
             back_N=back_BT.reshape(-1),
-            slot_N=None,
             gap_N=gap_BT.reshape(-1),
             wait_N=wait_BT.reshape(-1),
-            rows=rows,
-            columns=columns,
+            minute_N=minute_BT.reshape(-1),
+            next_N=next_BT.reshape(-1),
+            groups=(Group(0, rows * columns, rows, columns, None),),
         )
         vector_BTD = self.body(token_BTD.reshape(-1, width), past).view(rows, columns, width)
         newest_B1D = (size_B - 1)[:, None, None].expand(-1, 1, width)
@@ -230,25 +226,27 @@ class Newest(nn.Module):  # type: ignore[misc]
 def to_onnx(body: Body) -> bytes:
     """Return the body as an ONNX file that takes any number of shoppers and moments.
 
-    Inputs `token_BTD` (float32), `gap_BT`, `wait_BT` and `size_B` (int64), output `vector_BD`; the
-    buckets are left out of the inputs where the network does not read times.
+    Inputs `token_BTD` (float32), `gap_BT`, `wait_BT`, `minute_BT`, `next_BT` and `size_B` (int64),
+    output `vector_BD`; what the network does not read is left out of the inputs.
     """
     rows, columns = 2, 3
     shape = (rows, columns)
     token_BTD = torch.zeros(*shape, body.shape.width)
-    bucket_BT = torch.zeros(shape, dtype=torch.int64)
+    number_BT = torch.zeros(shape, dtype=torch.int64)
     size_B = torch.full((rows,), columns)
-    names = {"token_BTD": {0: "B", 1: "T"}, "gap_BT": {0: "B", 1: "T"}, "wait_BT": {0: "B", 1: "T"}}
+    names = ("token_BTD", "gap_BT", "wait_BT", "minute_BT", "next_BT")
+    table, line = {0: "B", 1: "T"}, {0: "B"}
+    axes = {name: table for name in names} | {"size_B": line, "vector_BD": line}
     written = io.BytesIO()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         torch.onnx.export(
             Newest(body).eval(),
-            (token_BTD, bucket_BT, bucket_BT, size_B),
+            (token_BTD, *[number_BT] * 4, size_B),
             written,
             input_names=[*names, "size_B"],
             output_names=["vector_BD"],
-            dynamic_axes=names | {"size_B": {0: "B"}, "vector_BD": {0: "B"}},
+            dynamic_axes=axes,
             dynamo=False,
         )
     return written.getvalue()

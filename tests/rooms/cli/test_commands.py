@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import gift_file
+import polars as pl
 import pytest
 from recordings import speech
 from typer.testing import CliRunner
@@ -70,6 +71,16 @@ def test_list_names_every_part_of_a_shelf():
     assert "gbdt" in json.loads(run("list", "--json"))["ranking"]
 
 
+def test_sessions_are_measured_in_a_table_and_in_json(tmp_path):
+    train, test = tmp_path / "train.parquet", tmp_path / "test.parquet"
+    rows = [(f"s{n}", place, item) for n in range(9) for place, item in enumerate("abc")]
+    pl.DataFrame(rows, schema=["session", "pos", "item"], orient="row").write_parquet(train)
+    pl.DataFrame({"history": [["a", "b"]], "target": ["c"]}).write_parquet(test)
+    words = ("benchmark", "sessions", train, test, "--recommender", "popular")
+    assert "9 sessions of 3 products; 1 requests" in run(*words)
+    assert json.loads(run(*words, "--json"))["rows"][0]["precision@20"] == 1.0
+
+
 def test_loading_again_says_that_nothing_is_new(trained):
     before = json.loads(run("ingest", "--json", "--shop", trained))
     assert not before["changed"]
@@ -87,6 +98,8 @@ def test_loading_again_says_that_nothing_is_new(trained):
         (("demo", "gifts", "--file", "typo.csv", "--folder", "new"), "There is no file 'typo.csv'"),
         (("benchmark", "popular", "nowhere.txt"), "nowhere.txt"),
         (("benchmark", "populr", "nowhere.txt"), "Did you mean 'popular'"),
+        (("benchmark", "sessions", "a.parquet", "b.parquet"), "There is no file 'a.parquet'"),
+        (("benchmark", "sessions", "a", "b", "--set", "width=4"), "exactly one --recommender"),
     ],
 )
 def test_a_mistake_is_one_line_that_says_what_to_do(words, says, tmp_path, monkeypatch):

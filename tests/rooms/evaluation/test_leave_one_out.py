@@ -150,3 +150,23 @@ def test_unknown_recommenders_settings_and_minutes_are_refused(shop):
         benchmark("popular", shop, seeds=[])
     with pytest.raises(BadConfig, match="minutes"):
         benchmark("sequential", shop, minutes=0)
+
+
+def test_what_products_are_is_told_under_the_random_ids(tmp_path):
+    """Users stay with one of four kinds; only vectors tell which products are of a kind."""
+    draw = np.random.default_rng(5)
+    lines, kinds = [], np.arange(40) % 4
+    for user in range(60):
+        own = draw.permutation(np.flatnonzero(kinds == user % 4))[:4]
+        lines.append(f"{user} " + " ".join(str(item) for item in own))
+    file, about = tmp_path / "kinds.txt", tmp_path / "vectors.parquet"
+    file.write_text("\n".join(lines))
+    vectors = [np.eye(4)[kind].tolist() for kind in kinds]
+    rows = pl.DataFrame({"item": range(40), "vector": vectors})
+    rows.sample(fraction=1, shuffle=True, seed=1).write_parquet(about)
+    told = benchmark("content", file, products=about)["mean"]["recall@10"]
+    assert told > 0.9
+    assert benchmark("content", file)["mean"]["recall@10"] < 0.6
+    rows.rename({"vector": "other"}).write_parquet(about)
+    with pytest.raises(BadData, match="It needs item and vector"):
+        benchmark("content", file, products=about)

@@ -13,7 +13,7 @@ from shopkeeper import registry
 from shopkeeper.arrays import Ids
 from shopkeeper.data.samples.planted import OPENED, histories_of, loop_shop, name_of, requests
 from shopkeeper.errors import BadConfig, BadData, NotFitted
-from shopkeeper.recommenders.sequential import _moments
+from shopkeeper.recommenders._sequences import moments
 from shopkeeper.schema import EVENT_NAME, HISTORY, ITEM, LEARN, RANK, SCORE, TIME, USER
 
 pytest.importorskip("torch")
@@ -247,13 +247,13 @@ def test_shoppers_with_one_moment_alone_teach_nothing_but_break_nothing():
 
 def test_events_of_one_time_are_one_moment_and_decay_by_their_age():
     events = rows(("a", "x", 0), ("a", "y", 0), ("a", "x", 48), ("b", "z", 0), ("a", "x", 0))
-    laid = _moments.of_events(events, Ids(events[ITEM]))
+    laid = moments.of_events(events, Ids(events[ITEM]))
     assert laid.start.tolist() == [0, 2, 3]
     assert np.diff(laid.first).tolist() == [2, 1, 1]
     now = laid.minute[:1] + 4 * 1440
-    past = _moments.seen(laid, laid.start[:1], laid.start[1:2], now, 3)
+    past = moments.seen(laid, laid.start[:1], laid.start[1:2], now, 3)
     assert past.item.tolist() == [0, 1]
-    expected = [[2 ** (-4 / h) + 2 ** (-2 / h) for h in _moments.HALF_LIVES_DAYS]]
-    expected += [[2 ** (-4 / h) for h in _moments.HALF_LIVES_DAYS]]
+    expected = [[2 ** (-4 / h) + 2 ** (-2 / h) for h in moments.HALF_LIVES_DAYS]]
+    expected += [[2 ** (-4 / h) for h in moments.HALF_LIVES_DAYS]]
     np.testing.assert_allclose(np.exp(past.features) - 1e-3, expected, rtol=1e-4)
     assert past.age.tolist() == [int(np.log2(2 * 1440 + 1)), int(np.log2(4 * 1440 + 1))]

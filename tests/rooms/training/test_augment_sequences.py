@@ -197,7 +197,7 @@ def test_each_augmentation_changes_what_is_learned_and_a_run_repeats_itself():
 def test_substitutes_come_from_the_vectors_of_the_catalogue_and_are_asked_for_without():
     pytest.importorskip("torch")
     from shopkeeper.arrays import Ids
-    from shopkeeper.recommenders.sequential._substitutes import similar_products
+    from shopkeeper.recommenders._sequences.substitutes import similar_products
 
     loop = loop_shop(shoppers=20, products=6, steps=4)
     ids = Ids(loop[ITEM])

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+from dataclasses import replace
 
 import pytest
 import torch
@@ -69,12 +70,13 @@ def test_learning_lowers_the_loss_and_the_same_seed_gives_the_same_weights():
 
 
 @pytest.mark.parametrize("die_at", [1, 7, 17])
-def test_a_run_that_was_killed_ends_where_an_undisturbed_one_ends(tmp_path, die_at):
-    whole, undisturbed, _ = run(PLAN)
+@pytest.mark.parametrize("plan", [PLAN, replace(PLAN, average=0.9, measure_every=4)])
+def test_a_run_that_was_killed_ends_where_an_undisturbed_one_ends(tmp_path, die_at, plan):
+    whole, undisturbed, _ = run(plan)
     file = tmp_path / "state.safetensors"
     with pytest.raises(Killed):
-        run(PLAN, file, die_at)
-    mended, outcome, steps = run(PLAN, file)
+        run(plan, file, die_at)
+    mended, outcome, steps = run(plan, file)
     assert same(whole, mended)
     assert outcome.curve == undisturbed.curve
     assert outcome.losses == undisturbed.losses
@@ -110,12 +112,37 @@ def test_the_best_weights_are_kept_not_the_last():
     assert max(outcome.curve) > outcome.curve[-1]
 
 
+def test_mean_weights_are_handed_over_and_are_calmer_than_the_newest():
+    noisy = Plan(epochs_max=30, lr=0.1, lr_end=1.0)
+    ends = {}
+    for average in (0.0, 0.97):
+        learner, _, _ = run(replace(noisy, average=average), measured=False)
+        x = lesson(-1 & 0xFFFF)
+        with torch.no_grad():
+            ends[average] = float((learner(x) - x @ TRUTH.T).square().mean())
+    assert ends[0.97] < ends[0.0] / 2
+
+
+def test_it_is_measured_as_often_as_asked_and_at_the_end():
+    _, outcome, _ = run(Plan(epochs_max=8, measure_every=3))
+    assert len(outcome.curve) == 3
+    assert outcome.epoch == 8
+
+
 def test_minutes_bound_the_run():
     assert run(Plan(epochs_max=10_000, minutes_max=0.005), measured=False)[1].seconds < 5
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"epochs_max": 0}, {"lr": 0}, {"minutes_max": 0}, {"precision": "int8"}]
+    "wrong",
+    [
+        {"epochs_max": 0},
+        {"lr": 0},
+        {"minutes_max": 0},
+        {"precision": "int8"},
+        {"average": 1.0},
+        {"measure_every": 0},
+    ],
 )
 def test_a_plan_that_cannot_be_is_refused(wrong):
     with pytest.raises(ValueError, match=next(iter(wrong))):

@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shopkeeper.training.losses import Bonus, softmax_loss
+from shopkeeper.training.losses import Bonus, sampled_softmax_loss, softmax_loss
 
 
 def planted(seed, positions=13, items=29, width=5, targets=20):
@@ -72,3 +72,42 @@ def test_scores_in_memory_stay_below_the_bound(monkeypatch):
     softmax_loss(hidden, rows, owner, owner, torch.ones(2000), chunk_mb=1)
     assert max(largest) <= 1 << 20
     assert 20 * max(largest) < 2000 * 3000 * 4
+
+
+def test_with_every_product_drawn_the_sampled_softmax_is_the_whole_one():
+    found = []
+    pairs = (torch.tensor([0, 0, 2, 7, 12]), torch.tensor([1, 5, 28, 3, 4]))
+    for sampled in (True, False):
+        hidden, rows, target, owner, weight = planted(3)
+        # A basket: several targets of one position, one of them with a bonus.
+        owner[:2], target[:2] = 0, torch.tensor([5, 2])
+        value = torch.linspace(-2, 2, 5, dtype=torch.float64).requires_grad_()
+        keys = (pairs[0] * 29 + pairs[1]).tolist()
+        where = [keys.index(k) if k in keys else -1 for k in (owner * 29 + target).tolist()]
+        bonus = Bonus(*pairs, value, torch.tensor(where))
+        given = (hidden, rows, target, owner, weight)
+        if sampled:
+            cost = sampled_softmax_loss(*given, torch.randperm(29), bonus)
+        else:
+            cost = dense(*given, bonus)
+        cost.backward()
+        found.append((cost, hidden.grad, rows.grad, value.grad))
+    for ours, theirs in zip(*found, strict=True):
+        torch.testing.assert_close(ours, theirs)
+
+
+def test_a_part_of_the_products_gives_the_right_sum_on_average():
+    hidden, rows, target, owner, _ = (part.detach() for part in planted(5))
+    inside = torch.zeros(len(target), dtype=torch.float64)
+    inside[4] = 1.0
+    whole = dense(hidden, rows, target, owner, inside)
+    torch.manual_seed(1)
+    draws = [
+        sampled_softmax_loss(hidden, rows, target, owner, inside, torch.randperm(29)[:9])
+        for _ in range(4000)
+    ]
+    # exp(loss) is the sum of all over the target's own: that is what is right on average.
+    mean = torch.stack(draws).exp().mean()
+    others = (owner == owner[4]).sum()
+    assert others >= 1
+    torch.testing.assert_close(mean, whole.exp(), rtol=0.03, atol=0)

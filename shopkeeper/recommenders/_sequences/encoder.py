@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shopkeeper.arrays import Rows
-from shopkeeper.recommenders.sequential._moments import (
+from shopkeeper.recommenders._sequences.moments import (
     NUM_BUCKETS,
     Moments,
     Seen,
@@ -46,9 +46,16 @@ class Encoder:
     """The newest moment that was learned, in minutes since 1970."""
     weights: dict[str, Floats]
     """The parameters of the body, to go on learning from."""
+    cosine: bool = False
+    """Whether products are compared by direction alone."""
 
     def __post_init__(self) -> None:
         self._session = _session(self.network)
+        self.compared_VD = self.items_VD
+        """Their inner products with the vectors of shoppers are scores."""
+        if self.cosine:
+            length_V1 = np.linalg.norm(self.items_VD, axis=1, keepdims=True)
+            self.compared_VD = self.items_VD / np.maximum(length_V1, 1e-12)
 
     def encode(self, laid: Moments, now: Rows) -> Floats:
         """Return the vector of each shopper's newest moment, 0 for one without moments.
@@ -88,17 +95,20 @@ class Encoder:
         np.save(folder / "actions.npy", self.actions_AD)
         np.savez(folder / "weights.npz", **self.weights)  # type: ignore[arg-type]
         np.savez(folder / "again.npz", **self.again)  # type: ignore[arg-type]
-        (folder / "about.json").write_text(json.dumps({"newest_minute": self.newest_minute}))
+        about = {"newest_minute": self.newest_minute, "cosine": self.cosine}
+        (folder / "about.json").write_text(json.dumps(about))
 
     @classmethod
     def load(cls, folder: Path) -> "Encoder":
         """Read what `save` wrote."""
+        about = json.loads((folder / "about.json").read_text())
         return cls(
             network=(folder / "network.onnx").read_bytes(),
             items_VD=np.load(folder / "items.npy", allow_pickle=False),
             bias_V=np.load(folder / "bias.npy", allow_pickle=False),
             actions_AD=np.load(folder / "actions.npy", allow_pickle=False),
-            newest_minute=int(json.loads((folder / "about.json").read_text())["newest_minute"]),
+            newest_minute=int(about["newest_minute"]),
+            cosine=bool(about.get("cosine")),
             weights=_arrays(folder / "weights.npz"),
             again=_arrays(folder / "again.npz"),
         )
@@ -116,7 +126,7 @@ class Encoder:
         token_BTD = np.zeros((*shape, event_ED.shape[1]), np.float32)
         sums_ND = np.add.reduceat(event_ED, np.cumsum(last - first) - (last - first), axis=0)
         token_BTD[shopper, place] = sums_ND / (last - first)[:, None]
-        gap_BT, wait_BT = np.zeros(shape, np.int64), np.zeros(shape, np.int64)
+        gap_BT, wait_BT, minute_BT, next_BT = np.zeros((4, *shape), np.int64)
         minute = laid.minute[moments]
         span = np.diff(minute)
         newest = np.cumsum(sizes) - 1
@@ -126,7 +136,10 @@ class Encoder:
         wait = np.append(span, 0)
         wait[newest] = now - minute[newest]
         wait_BT[shopper, place] = bucket(wait)
+        minute_BT[shopper, place] = minute - np.repeat(minute[newest - sizes + 1], sizes)
+        next_BT[shopper, place] = minute_BT[shopper, place] + np.maximum(wait, 0)
         fed = {"token_BTD": token_BTD, "gap_BT": gap_BT, "wait_BT": wait_BT, "size_B": sizes}
+        fed |= {"minute_BT": minute_BT, "next_BT": next_BT}
         asked = {given.name for given in self._session.get_inputs()}
         (vector_BD,) = self._session.run(None, {k: v for k, v in fed.items() if k in asked})
         return np.asarray(vector_BD, np.float32)

@@ -8,18 +8,22 @@ from typing import Any
 import numpy as np
 import torch
 
-from shopkeeper.arrays import Rows
-from shopkeeper.recommenders.sequential._encoder import Encoder
-from shopkeeper.recommenders.sequential._lessons import Choice, Lessons
-from shopkeeper.recommenders.sequential._moments import (
+from shopkeeper.arrays import Floats, Rows
+from shopkeeper.recommenders._codes import foretold, semantic_ids
+from shopkeeper.recommenders._sequences.encoder import Encoder
+from shopkeeper.recommenders._sequences.lessons import Choice, Lessons
+from shopkeeper.recommenders._sequences.moments import (
     HALF_LIVES_DAYS,
     NUM_ACTIONS,
     NUM_BUCKETS,
     Moments,
 )
+from shopkeeper.recommenders._sequences.neighbourhood import nearby_vectors
 from shopkeeper.training.augment_sequences import Similar, augmenter
 from shopkeeper.training.loop import Plan, train
-from shopkeeper.training.networks.sequence import SequenceNetwork, Shape, to_onnx
+from shopkeeper.training.networks.coded import CodedNetwork
+from shopkeeper.training.networks.histories import Shape
+from shopkeeper.training.networks.sequence import SequenceNetwork, to_onnx
 
 
 class Teacher:
@@ -33,24 +37,11 @@ class Teacher:
         before: Encoder | None = None,
         known_rows: Rows | None = None,
         similar: Similar | None = None,
+        content: Floats | None = None,
+        **more: Any,
     ) -> None:
         self.config, self.laid, self.before = config, laid, before
         torch.manual_seed(config.seed)
-        self.network = SequenceNetwork(
-            Shape(
-                num_items=num_items,
-                num_actions=NUM_ACTIONS,
-                num_buckets=NUM_BUCKETS,
-                width=config.width,
-                num_blocks=config.blocks,
-                num_heads=config.heads,
-                history_max=config.history_max,
-                dropout=config.dropout,
-                times=config.times,
-                biased=config.popularity,
-                num_decays=len(HALF_LIVES_DAYS) if config.repeats else 0,
-            )
-        )
         self.lessons = Lessons(
             laid,
             Choice(
@@ -60,20 +51,55 @@ class Teacher:
                 basket_power=config.basket_power,
                 half_life_days=config.half_life_days,
                 forget=config.forget,
+                negatives=config.negatives,
                 seed=config.seed,
                 after_minute=None if before is None else before.newest_minute,
             ),
             augmenter(config.augment, config.augment_share, similar) if config.augment else None,
         )
+        self.codes_VP: Rows | None = None
+        self.network = self._network(num_items, content, more)
 
         if before is None:
             epochs = -(-config.steps_max // max(1, len(self.lessons.batches(0))))
             plain = round(config.plain_share * min(config.epochs_max, epochs))
             self.lessons.choice = replace(self.lessons.choice, plain_epochs=plain)
+            if config.start_nearby > 0:
+                self._start_nearby(num_items)
         if self.network.bias is not None:
             self.network.bias.data.copy_(torch.from_numpy(self.lessons.wanted(num_items)))
         if before is not None and known_rows is not None:
             self._take_up(before, known_rows)
+
+    def _network(
+        self, num_items: int, content: Floats | None, more: dict[str, Any]
+    ) -> SequenceNetwork:
+        config = self.config
+        coded = hasattr(config, "places")
+        shape = Shape(
+            num_items=num_items,
+            num_actions=NUM_ACTIONS,
+            num_buckets=NUM_BUCKETS,
+            width=config.width,
+            num_blocks=config.blocks,
+            history_max=config.history_max,
+            dropout=config.dropout,
+            times=config.times,
+            biased=config.popularity,
+            num_decays=len(HALF_LIVES_DAYS) if config.repeats else 0,
+            content_width=0 if content is None or coded else content.shape[1],
+            **more,
+        )
+        if not coded:
+            return SequenceNetwork(shape, None if content is None else torch.from_numpy(content))
+        behaviour = self._nearby(num_items, config.width) * config.behaviour_weight
+        told = [behaviour]
+        if content is not None:
+            told = [foretold(behaviour, content), content / np.sqrt(content.shape[1])]
+        self.codes_VP = semantic_ids(
+            np.concatenate(told, axis=1), config.places, config.numbers, config.seed
+        )
+        return CodedNetwork(shape, torch.from_numpy(self.codes_VP), config.numbers)
 
     def learn(self, checkpoint: Path | None) -> dict[str, Any]:
         """Learn to the end of the plan and tell how it went."""
@@ -86,6 +112,8 @@ class Teacher:
             lr=config.lr,
             weight_decay=config.weight_decay,
             seed=config.seed,
+            average=config.average,
+            measure_every=config.measure_every,
             precision=config.precision,
         )
         if self.before is not None:
@@ -113,16 +141,36 @@ class Teacher:
     def encoder(self) -> Encoder:
         """Return what was learned, ready to serve."""
         network = self.network.eval()
+        num_items = len(network.items.weight)
         bias = network.bias if network.bias is not None else torch.zeros(len(network.items.weight))
+        with torch.no_grad():
+            if network.content is not None or self.codes_VP is not None:
+                # What nobody wanted yet is known by its content alone.
+                network.items.weight[torch.from_numpy(self.lessons.never_wanted(num_items))] = 0
+            items_VD = network.table().numpy().copy()
         return Encoder(
             network=to_onnx(network.body),
-            items_VD=network.items.weight.detach().numpy().copy(),
+            items_VD=items_VD,
             bias_V=bias.detach().numpy().copy(),
             actions_AD=network.actions.weight.detach().numpy().copy(),
             again=network.again.scaled() if network.again is not None else {},
             newest_minute=int(self.laid.minute.max()),
             weights={k: v.numpy().copy() for k, v in network.body.state_dict().items()},
+            cosine=network.shape.temperature > 0,
         )
+
+    def _nearby(self, num_items: int, width: int) -> Floats:
+        end = self.lessons.target_end
+        return nearby_vectors(self.laid, end, num_items, width, self.config.seed)
+
+    def _start_nearby(self, num_items: int) -> None:
+        config = self.config
+        vectors = torch.from_numpy(self._nearby(num_items, config.width)) * config.start_nearby
+        with torch.no_grad():
+            if isinstance(self.network, CodedNetwork):
+                self.network.start(vectors)
+            else:
+                self.network.items.weight.add_(vectors)
 
     def _take_up(self, before: Encoder, known_rows: Rows) -> None:
         with torch.no_grad():

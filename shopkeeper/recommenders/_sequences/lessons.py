@@ -8,6 +8,7 @@ back to decide when to stop.
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from shopkeeper.arrays import Rows
-from shopkeeper.recommenders.sequential._moments import (
+from shopkeeper.recommenders._sequences.moments import (
     DAY_MINUTES,
     NUM_BUCKETS,
     Moments,
@@ -24,8 +25,12 @@ from shopkeeper.recommenders.sequential._moments import (
     spans,
 )
 from shopkeeper.training.augment_sequences import Augment, Sequences
-from shopkeeper.training.losses import Bonus, softmax_loss
-from shopkeeper.training.networks.sequence import Histories, SequenceNetwork
+from shopkeeper.training.losses import Bonus, sampled_softmax_loss, softmax_loss
+from shopkeeper.training.networks.histories import Group, Histories
+from shopkeeper.training.networks.sequence import SequenceNetwork
+
+SHORT = 6
+"""Histories up to so many moments are padded alike."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +43,7 @@ class Choice:
     basket_power: float
     half_life_days: float
     forget: float
+    negatives: int
     seed: int
     after_minute: int | None = None
     """Only moments after it are foretold; None for all."""
@@ -71,6 +77,10 @@ class Lessons:
         found: NDArray[np.float32] = np.log(counts + 0.1).astype(np.float32)
         return found
 
+    def never_wanted(self, num_items: int) -> Rows:
+        """Return the products that no history holds."""
+        return np.flatnonzero(np.bincount(self.laid.item, minlength=num_items) == 0)
+
     def batches(self, epoch: int) -> Sequence[Rows]:
         """Return the lessons of an epoch: rows of begin, first asked and end moment, [W, 3].
 
@@ -82,6 +92,8 @@ class Lessons:
         windows = windows[random.permutation(len(windows))]
         asked = np.cumsum(windows[:, 2] - windows[:, 1])
         group = asked // self.choice.batch_positions
+        # Inside a batch the short ones come first, so that little is padded.
+        windows = windows[np.lexsort((windows[:, 2] - windows[:, 0], group))]
         cuts = np.flatnonzero(np.diff(group)) + 1
         return np.split(windows, cuts) if len(windows) else []
 
@@ -102,14 +114,20 @@ class Lessons:
         item = self.laid.item[spans(self.laid.first[target], sizes)]
         owner = np.repeat(np.arange(len(rows)), sizes)
         shopper = (np.searchsorted(self.laid.start, begin, "right") - 1)[laid.owner_N[rows]]
-        return softmax_loss(
-            *network.compared(network(past)[torch.from_numpy(rows)]),
+        heads = network.heads(network(past)[torch.from_numpy(rows)])
+        wanted = (
             torch.from_numpy(item),
             torch.from_numpy(owner),
             torch.from_numpy(np.repeat(weight, sizes).astype(np.float32)),
-            chunk_mb,
-            self._bonus(network, self.laid.start[shopper], target, (owner, item)),
         )
+        bonus = self._bonus(network, self.laid.start[shopper], target, (owner, item))
+        num_items = len(heads[0][1])
+        if 0 < self.choice.negatives < num_items:
+            drawn = torch.randperm(num_items)[: self.choice.negatives]
+            losses = [sampled_softmax_loss(*head, *wanted, drawn, bonus) for head in heads]
+        else:
+            losses = [softmax_loss(*head, *wanted, chunk_mb, bonus) for head in heads]
+        return torch.stack(losses).mean()
 
     def _bonus(
         self, network: SequenceNetwork, begin: Rows, target: Rows, wanted: tuple[Rows, Rows]
@@ -215,7 +233,7 @@ def _histories(laid: Moments, past: Sequences) -> Histories:
     """Return histories as the network reads them."""
     sizes, moments = np.diff(past.start_B1), past.moment_N
     place = spans(np.zeros_like(sizes), sizes)
-    columns = int(sizes.max())
+    firsts = np.cumsum(sizes) - sizes
     gap = bucket(laid.minute[moments] - laid.minute[moments - 1])
     gap[place == 0] = NUM_BUCKETS - 1
     wait = bucket(laid.minute[moments + 1] - laid.minute[moments])
@@ -226,12 +244,28 @@ def _histories(laid: Moments, past: Sequences) -> Histories:
         "moment_E": past.moment_E,
         "weight_E": (1 / num_events[past.moment_E]).astype(np.float32),
         "back_N": np.repeat(sizes, sizes) - 1 - place,
-        "slot_N": np.repeat(np.arange(len(sizes)) * columns, sizes) + place,
         "gap_N": gap,
         "wait_N": wait,
+        "minute_N": laid.minute[moments] - np.repeat(laid.minute[moments[firsts]], sizes),
     }
+    numbers["next_N"] = numbers["minute_N"] + (laid.minute[moments + 1] - laid.minute[moments])
     tensors = {name: torch.from_numpy(numbers[name]) for name in numbers}
-    return Histories(**tensors, rows=len(sizes), columns=columns)
+    return Histories(**tensors, groups=_groups(sizes, place))
+
+
+def _groups(sizes: Rows, place: Rows) -> tuple[Group, ...]:
+    """Cut histories, where the length of neighbours doubles, into groups to be padded."""
+    level = np.ceil(np.log2(np.maximum(sizes, SHORT) / SHORT))
+    edges = [0, *(np.flatnonzero(np.diff(level)) + 1), len(sizes)]
+    first = np.concatenate([[0], np.cumsum(sizes)])
+    groups = []
+    for begin, end in pairwise(edges):
+        part, moments = sizes[begin:end], slice(first[begin], first[end])
+        columns = int(part.max())
+        slot = np.repeat(np.arange(len(part)) * columns, part) + place[moments]
+        some = (int(first[begin]), int(first[end]), len(part), columns)
+        groups.append(Group(*some, torch.from_numpy(slot)))
+    return tuple(groups)
 
 
 def _forgetful(past: Histories, share: float) -> Histories:
