@@ -223,7 +223,7 @@ def titles_vectors(args: argparse.Namespace, folder: Path) -> tuple[Any, np.ndar
 
 
 def measure_million(args: argparse.Namespace, claims: Claims, folder: Path) -> None:
-    size = 50_000 if args.quick else 1_000_000
+    size = 50_000 if args.quick else args.vectors
     _, real = titles_vectors(args, folder)
     rng = np.random.default_rng(args.seed)
     real = real[rng.permutation(len(real))]
@@ -294,7 +294,7 @@ def measure_encode(args: argparse.Namespace, claims: Claims, folder: Path) -> No
     registry.build("search.indexes", "hybrid").build(products, vectors)
     spent, busy = time.perf_counter() - began, time.process_time() - busy
     print(f"             encode {encoded:.0f} s, index {spent - encoded:.0f} s; {_load()}")
-    print(f"             {busy / 60:.1f} min of CPU, half of that on two free cores")
+    print(f"             {busy / 60:.2f} min of CPU, half of that on two free cores")
     name = f"{products.height:,} products encoded and indexed"
     claims.check(name, spent / 60, 6 * products.height / 100_000, " min", below=True)
 
@@ -315,6 +315,7 @@ def main() -> None:
     parser.add_argument("--cache", type=Path, help="where shop and vectors are kept between runs")
     parser.add_argument("--quick", action="store_true", help="fewer and smaller")
     parser.add_argument("--only", choices=PARTS, help="one part of it")
+    parser.add_argument("--vectors", type=int, default=1_000_000, help="how many for `million`")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--probe", type=Path, help=argparse.SUPPRESS)
     args = parser.parse_args()

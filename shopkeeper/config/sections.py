@@ -194,7 +194,7 @@ class SearchSection:
     to leave pictures alone."""
     speech: str = "whisper"
     """Who hears a search by voice; a name from `shopkeeper list encoders.speech`."""
-    personal: float = 0.05
+    personal: float = 0.1
     """How far a product may move up for a shopper who leans to it, as a share of the best score;
     0 shows everyone the same."""
 

@@ -26,7 +26,11 @@ class Follower(threading.Thread):
     def run(self) -> None:
         """Look, wait, look again."""
         while not self._live.closed.wait(REFRESH_S):
-            follow(self._live, self._bundles)
+            try:
+                follow(self._live, self._bundles)
+            except Exception:
+                # A full disk or a lost database today must not keep the shop from following later.
+                _log.exception("what is new cannot be read, the shop stays as it was")
 
 
 def follow(live: Live, bundles: Bundles) -> None:

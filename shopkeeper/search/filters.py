@@ -6,6 +6,7 @@ they are asked for; a search then touches only the rows it found. Knows nothing 
 
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import repeat
 
 import numpy as np
 import polars as pl
@@ -79,8 +80,7 @@ class Attributes:
 
     def rows(self, ids: Sequence[str]) -> Rows:
         """Return the row of each of `ids`, -1 where there is no such product."""
-        find = self.row_of.get
-        return np.fromiter((find(name, -1) for name in ids), dtype=np.int64, count=len(ids))
+        return np.fromiter(map(self.row_of.get, ids, repeat(-1)), dtype=np.int64, count=len(ids))
 
     def ids(self, rows: Rows) -> list[str]:
         """Return the ids of `rows`."""

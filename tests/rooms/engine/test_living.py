@@ -9,6 +9,7 @@ import polars as pl
 import pytest
 
 from shopkeeper import Shop
+from shopkeeper.engine.live import Live
 from shopkeeper.search.indexes._near import Grown
 
 SETTINGS = """
@@ -231,3 +232,19 @@ def test_searches_in_other_threads_never_see_half_a_change(shop):
     for thread in threads:
         thread.join()
     assert wrong == []
+
+
+def test_what_cannot_be_read_today_is_followed_later(shop, folder, monkeypatch):
+    follow, failures = Live.follow, []
+
+    def lost(live, bundles):
+        if len(failures) < 2:
+            failures.append(1)
+            raise OSError("the database is gone")
+        follow(live, bundles)
+
+    monkeypatch.setattr(Live, "follow", lost)
+    with Shop.open(folder) as other:
+        other.put_products([{"id": "theirs", "title": "Zither strings"}])
+        until(lambda: by_words(shop, "zither strings") == ["theirs"])
+    assert len(failures) == 2
