@@ -161,7 +161,7 @@ def measure_speed(
         return encoder.encode([query], "query")[0]
 
     def dense(query: str) -> Any:
-        return index._dense.nearest(index._dense.cosines(known[query]), 1_000)
+        return index._dense.nearest(index._dense.ask(known[query]), 1_000)
 
     known = {query: encode(query) for query in queries}
     filters = {"product_type": ["Grocery"]}

@@ -95,6 +95,13 @@ class SpeechEncoder(Protocol):
         """
 
 
+class CrossEncoder(Protocol):
+    """Reads a query and a text together. One file in `encoders/cross` for each kind."""
+
+    def score(self, query: str, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Return how well texts answer a query, [N]; only their order counts."""
+
+
 class ImageEncoder(Protocol):
     """Turns pictures into vectors. One file in `encoders/images` for each method."""
 
@@ -116,6 +123,42 @@ class Index(Protocol):
 
     def restore(self, folder: Path) -> Self:
         """Read what `save` wrote."""
+
+
+@dataclass(frozen=True)
+class Hits:
+    """What an index found, K products, best first."""
+
+    rows: Rows
+    """Products as the index numbers them, [K]."""
+    scores: Floats
+    """[K]."""
+    source: Rows
+    """Who found each: a place in `sources`, [K]."""
+    sources: tuple[str, ...]
+
+
+@runtime_checkable
+class Numbered(Protocol):
+    """An index that numbers its products, which spares a search the making of tables."""
+
+    @property
+    def ids(self) -> NDArray[np.object_]:
+        """Product ids by number, [N]; one that was replaced stands there more than once."""
+
+    def hits(self, query: str, vector: NDArray[np.float32] | None, k: int) -> Hits:
+        """Find as `Index.search`."""
+
+
+@runtime_checkable
+class Revisable(Protocol):
+    """An index that can take changes while others search it."""
+
+    def revised(self, products: pl.DataFrame, vectors: NDArray[np.float32]) -> Self:
+        """Return an index with these products in place of those of their ids, or beside them.
+
+        This one stays as it is and may go on answering.
+        """
 
 
 class Recommender(Protocol):

@@ -20,6 +20,7 @@ SHELVES = (
     "data.checks",
     "data.detectors",
     "encoders",
+    "encoders.cross",
     "encoders.images",
     "encoders.speech",
     "search.indexes",

@@ -5,14 +5,22 @@ from typing import Annotated, Any
 
 import typer
 
+from shopkeeper.cli._given import settings_of
 from shopkeeper.cli._show import AsJson, ShopFolder, emit, table
+from shopkeeper.engine import settings
 from shopkeeper.engine.shop import Shop
+from shopkeeper.errors import BadConfig, unknown
 from shopkeeper.tracing import timings
+
+METHODS = ("full", "top_layers", "lora", "adalora", "adapter", "prefix")
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands of this file."""
-    app.command()(train)
+    learning = typer.Typer(invoke_without_command=True)
+    learning.callback()(train)
+    learning.command("encoder")(train_encoder)
+    app.add_typer(learning, name="train")
     app.command()(evaluate)
     bundles = typer.Typer(no_args_is_help=True, help="List versions of the models, or switch.")
     bundles.command("list")(list_bundles)
@@ -21,11 +29,13 @@ def register(app: typer.Typer) -> None:
     app.add_typer(bundles, name="bundles")
 
 
-def train(shop: ShopFolder = Path(), json: AsJson = False) -> None:
+def train(context: typer.Context, shop: ShopFolder = Path(), json: AsJson = False) -> None:
     """Learn from all that was loaded, measure on the newest period, publish a bundle.
 
     Example: shopkeeper train --shop myshop
     """
+    if context.invoked_subcommand:
+        return
     done = Shop.open(shop).train()
     if json:
         emit(done | {"seconds": timings()})
@@ -36,6 +46,64 @@ def train(shop: ShopFolder = Path(), json: AsJson = False) -> None:
         print("There are no events yet: the shop can search, and recommends once there are.")
     show_times()
     print(f"Published bundle {done['version']}. Next: shopkeeper serve --shop {shop}")
+
+
+def train_encoder(  # noqa: PLR0913
+    method: Annotated[
+        str, typer.Option(help=f"How much of it learns: {', '.join(METHODS)}.")
+    ] = "full",
+    learn: Annotated[
+        str, typer.Option(help="What to learn from: search, description, category, basket.")
+    ] = "search,description,category",
+    minutes: Annotated[float, typer.Option(min=0.01, help="Time for tuning.")] = 20.0,
+    read_minutes: Annotated[
+        float, typer.Option(min=0.0, help="Time to read the shop's texts first; 0 for none.")
+    ] = 0.0,
+    teacher_minutes: Annotated[
+        float, typer.Option(min=0.0, help="Time to teach a cross-encoder, which teaches in turn.")
+    ] = 0.0,
+    setting: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", help="How it learns, name=value: rounds, batch, noise, widths, lr..."
+        ),
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Same seed and data, same model.")] = 0,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Measure, and change nothing.")
+    ] = False,
+    shop: ShopFolder = Path(),
+    json: AsJson = False,
+) -> None:
+    """Tune the text encoder on the shop's own searches and texts; keep it only if it is better.
+
+    It is judged on questions that it has not seen, by a paired interval, and shop.toml names the
+    tuned model if that lies above nothing. A run that was cut off goes on where it was.
+
+    Example: shopkeeper train encoder --method lora --minutes 15 --shop myshop
+    """
+    from shopkeeper.engine.search_lessons import Course
+    from shopkeeper.engine.train_encoder import train_encoder as tune
+    from shopkeeper.training.cross import Crossing
+    from shopkeeper.training.masked import Adapting
+    from shopkeeper.training.texts import Tuning
+
+    given: dict[str, Any] = settings_of(setting or [])
+    if strange := given.keys() - Tuning.__dataclass_fields__.keys():
+        raise unknown("setting of tuning", min(strange), Tuning.__dataclass_fields__)
+    usual: dict[str, Any] = {"method": method, "minutes": minutes, "seed": seed}
+    try:
+        tuning = Tuning(**usual | given)
+        course = Course(
+            tuning,
+            Adapting(minutes=read_minutes, seed=seed) if read_minutes else None,
+            Crossing(minutes=teacher_minutes, seed=seed) if teacher_minutes else None,
+        )
+    except (ValueError, TypeError) as error:
+        raise BadConfig(f"{error}.") from error
+    kinds = [kind.strip() for kind in learn.split(",") if kind.strip()]
+    found = tune(shop, settings.read(shop), course, kinds=kinds, dry_run=dry_run)
+    emit(found) if json else _show_lift(found, shop)
 
 
 def evaluate(
@@ -92,6 +160,22 @@ def rollback(shop: ShopFolder = Path()) -> None:
     bundles = Shop.open(shop).bundles
     bundles.use(version := bundles.previous())
     print(f"Now in use: {version}")
+
+
+def _show_lift(found: dict[str, Any], shop: Path) -> None:
+    table("Learned from", [{"kind": k, "pairs": n} for k, n in found["counts"].items()])
+    print(
+        f"nDCG@10 on {found['queries']:,} unseen questions ({found['judged_on']}): "
+        f"{found['before']:.4f} before, {found['after']:.4f} after; difference "
+        f"{found['low']:+.4f} to {found['high']:+.4f} (95 %)."
+    )
+    if found["model"]:
+        print(f"Better: shop.toml names {found['model']}. Next: shopkeeper train --shop {shop}")
+    else:
+        print(
+            "Better." if found["kept"] else "Not significantly better: the shop keeps what it had."
+        )
+    print(f"Report: {found['report']}")
 
 
 def show_report(report: dict[str, Any]) -> None:

@@ -9,6 +9,7 @@ from shopkeeper import tracing
 from shopkeeper.cli import (
     anomalies,
     ask,
+    compress,
     features,
     learn,
     lineage,
@@ -34,6 +35,7 @@ for group in (
     learn,
     features,
     measure,
+    compress,
     anomalies,
     lineage,
     ask,

@@ -6,8 +6,9 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from shopkeeper.cli._given import settings_of
 from shopkeeper.cli._show import emit, table
-from shopkeeper.engine.judged_search import benchmark_search
+from shopkeeper.engine.judged_search import benchmark_search, other_words
 from shopkeeper.errors import BadConfig
 from shopkeeper.evaluation.judged import read_judged
 from shopkeeper.evaluation.leave_one_out import benchmark
@@ -50,33 +51,51 @@ def measure_search(  # noqa: PLR0913
         str, typer.Option(help="A name from `shopkeeper list encoders`.")
     ] = "minilm",
     method: Annotated[
-        str, typer.Option(help="How the encoder is tuned: full, top_layers, lora, adalora or none.")
+        str,
+        typer.Option(
+            help="How the encoder is tuned: full, top_layers, lora, adalora, adapter, prefix, none."
+        ),
     ] = "full",
     minutes: Annotated[float, typer.Option(min=0.1, help="Time to tune the encoder.")] = 15.0,
+    teacher_minutes: Annotated[
+        float, typer.Option(min=0.0, help="Time to teach a cross-encoder, which teaches in turn.")
+    ] = 0.0,
     seed: Annotated[int, typer.Option(help="Which queries tune.")] = 0,
     cache: Annotated[Path | None, typer.Option(help="Keep vectors here, for the next run.")] = None,
+    noise: Annotated[
+        bool, typer.Option("--noise", help="Also ask the queries mistyped, cut and turned.")
+    ] = False,
+    synonyms: Annotated[
+        Path | None,
+        typer.Option(help="With --noise: a synonyms.csv, whose approved words are exchanged."),
+    ] = None,
     json: JsonLine = False,
 ) -> None:
     """Measure search on a catalogue whose queries were judged, over all of its products.
 
     What nobody judged counts 0, and the gain of a product is its grade. With --tune-share, boosts,
     the encoder and the weight of words are tuned on that part of the queries, and the others are
-    reported.
+    reported. With --noise, every way is also asked queries mistyped, cut and turned.
 
     Example: shopkeeper benchmark search products.csv queries.csv judged.csv --tune-share .5
     """
-    tuning = None
+    course = None
     if tune_share and method != "none":
+        from shopkeeper.engine.search_lessons import Course
+        from shopkeeper.training.cross import Crossing
         from shopkeeper.training.texts import Tuning
 
         try:
             tuning = Tuning(method=method, minutes=minutes, seed=seed)
+            crossing = Crossing(minutes=teacher_minutes, seed=seed) if teacher_minutes else None
+            course = Course(tuning, crossing=crossing)
         except ValueError as error:
             raise BadConfig(f"{error}.") from error
     judged = read_judged(catalogue, queries, judgements)
     found = benchmark_search(
-        judged, encoder=encoder, tune_share=tune_share, tuning=tuning, seed=seed, cache=cache
-    )
+        judged, encoder=encoder, tune_share=tune_share, course=course, seed=seed, cache=cache,
+        noise=noise, other=other_words(synonyms) if synonyms else None,
+    )  # fmt: skip
     if json:
         emit(found)
         return
@@ -113,7 +132,7 @@ def measure(
         file,
         seeds=range(seeds),
         minutes=minutes,
-        settings=_settings(setting or []),
+        settings=settings_of(setting or []),
         products=products,
     )
     if json:
@@ -157,7 +176,7 @@ def measure_sessions(
         recommender or [],
         seed=seed,
         minutes=minutes,
-        settings=_settings(setting or []),
+        settings=settings_of(setting or []),
     )
     if json:
         emit(found)
@@ -178,14 +197,9 @@ def _show_search(found: dict[str, Any]) -> None:
         f"{found['products']:,} products; {found['queries']:,} queries reported, "
         f"{found['tuning_queries']:,} spent on tuning"
     )
-    table(
-        "Search",
-        [
-            {key: round(value, 4) if isinstance(value, float) else value
-             for key, value in row.items()}
-            for row in found["table"]
-        ],
-    )  # fmt: skip
+    table("Search", [_rounded(row) for row in found["table"]])
+    if found["noise"]:
+        table("nDCG@10 beside clean queries", [_rounded(row) for row in found["noise"]])
     if found["lift"]:
         lift = found["lift"]
         print(
@@ -196,22 +210,5 @@ def _show_search(found: dict[str, Any]) -> None:
         print("Chosen: " + ", ".join(f"{name} = {v:g}" for name, v in found["chosen"].items()))
 
 
-def _settings(given: list[str]) -> dict[str, Any]:
-    settings: dict[str, Any] = {}
-    for pair in given:
-        name, equals, value = pair.partition("=")
-        if not equals:
-            raise BadConfig(f"--set takes name=value, got '{pair}'. Write it as {pair}=VALUE.")
-        settings[name] = _value(value)
-    return settings
-
-
-def _value(text: str) -> Any:
-    if text in ("true", "false"):
-        return text == "true"
-    for kind in (int, float):
-        try:
-            return kind(text)
-        except ValueError:
-            continue
-    return text
+def _rounded(row: dict[str, Any]) -> dict[str, Any]:
+    return {key: round(v, 4) if isinstance(v, float) else v for key, v in row.items()}

@@ -4,6 +4,7 @@ Every section is a frozen dataclass in `sections`, or the `Config` of a part on 
 by the caller; `file` reads and writes. Knows no part by name.
 """
 
+from shopkeeper.config.edit import set_values
 from shopkeeper.config.file import FILE, comments, read, write
 from shopkeeper.config.sections import (
     PLACEMENTS,
@@ -34,5 +35,6 @@ __all__ = [
     "TrainSection",
     "comments",
     "read",
+    "set_values",
     "write",
 ]

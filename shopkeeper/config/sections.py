@@ -180,16 +180,27 @@ class TrainSection:
 class SearchSection:
     """How words and pictures find products."""
 
-    index: str = "hybrid"
-    """A name from `shopkeeper list search.indexes`."""
+    index: str = "learned"
+    """A name from `shopkeeper list search.indexes`; `learned` is `hybrid` with an order learned
+    from past searches, where there are enough of them and it helps."""
     encoder: str = ""
     """A name from `shopkeeper list encoders`, whatever the languages; empty chooses by [shop]
     languages: `minilm` for English, `e5` for others. `hashing` needs no training extra."""
+    cross: str = ""
+    """A name from `shopkeeper list encoders.cross`: it reads the query beside each of the best 50
+    products and orders them, some 100 ms a search; empty for none."""
     pictures: str = "efficientnet_lite"
     """A name from `shopkeeper list encoders.images`, for products whose image_link is a file; empty
     to leave pictures alone."""
     speech: str = "whisper"
     """Who hears a search by voice; a name from `shopkeeper list encoders.speech`."""
+    personal: float = 0.05
+    """How far a product may move up for a shopper who leans to it, as a share of the best score;
+    0 shows everyone the same."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.personal <= 0.5:
+            raise ValueError(f"personal must be from 0 to 0.5, got {self.personal}.")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -32,6 +32,8 @@ thresholds of the search would else mean nothing."""
 FEED_FORWARD = r"(?<!attention)/(output/dense|ffn/lin2)/MatMul"
 """The second matrices of feed-forward layers; what they multiply has the widest range, so in int8
 they lose most, and `mixed` precision leaves them in floats."""
+SPARED = {"int8": "", "mixed": FEED_FORWARD, "float32": None}
+"""Matrices that stay floats, by the name of a precision; None for all of them."""
 
 _DRAFT = ".export-"
 
@@ -76,7 +78,11 @@ CHINESE = (
 
 
 def export_apart(
-    model: str, folder: Path, tokens_max: int, prefixes: Mapping[str, str] | None = None
+    model: str,
+    folder: Path,
+    tokens_max: int,
+    prefixes: Mapping[str, str] | None = None,
+    precision: str = "auto",
 ) -> None:
     """Do `export` in a process of its own: torch needs half a gigabyte, and goes with it.
 
@@ -85,22 +91,27 @@ def export_apart(
         folder: Where to write.
         tokens_max: Where texts are cut.
         prefixes: What stands before a text, by kind, where the model's folder does not say it.
+        precision: `auto`, or a name of `SPARED`.
 
     Raises:
         ShopkeeperError: What `export` raised, or why the process ended.
     """
     what = f"The text encoder '{model}' could not be exported"
     told = json.dumps(dict(prefixes or {}))
-    run_apart(__name__, model, str(folder), str(tokens_max), told, what=what)
+    run_apart(__name__, model, str(folder), str(tokens_max), told, precision, what=what)
 
 
-def main(model: str, folder: str, tokens_max: str, prefixes: str) -> None:
+def main(model: str, folder: str, tokens_max: str, prefixes: str, precision: str) -> None:
     """Export; the words of a command line are all text."""
-    export(model, Path(folder), int(tokens_max), json.loads(prefixes))
+    export(model, Path(folder), int(tokens_max), json.loads(prefixes), precision)
 
 
 def export(
-    model: str, folder: Path, tokens_max: int, prefixes: Mapping[str, str] | None = None
+    model: str,
+    folder: Path,
+    tokens_max: int,
+    prefixes: Mapping[str, str] | None = None,
+    precision: str = "auto",
 ) -> dict[str, Any]:
     """Write `model.onnx`, `tokenizer.json` and `encoder.json` into `folder`.
 
@@ -109,11 +120,12 @@ def export(
         folder: Where to write; made if it lacks. `encoder.json` is written last.
         tokens_max: Where texts are cut.
         prefixes: What stands before a text, by kind, where the model's folder does not say it.
+        precision: `auto` for int8 as far as that means the same, or a name of `SPARED`.
 
     Returns:
-        What `encoder.json` says: model, pooling, prefixes, precision, cosine to float of the last
-        precision that was tried, what texts of each kind share if that is taken off, width,
-        tokens_max.
+        What `encoder.json` says: model, pooling, prefixes, the precision that was asked for and the
+        one it became, cosine to float of the last one that was tried, what texts of each kind share
+        if that is taken off, width, tokens_max.
 
     Raises:
         Missing: The `train` extra or the model is not installed.
@@ -143,7 +155,8 @@ def export(
             "tokens_max": tokens_max,
             "pooling": layout.pooling,
             "prefixes": said,
-            **_written(layout, draft, folder, tokens_max, said),
+            "asked": precision,
+            **_written(layout, draft, folder, tokens_max, said, precision),
         }
     finally:
         shutil.rmtree(draft)
@@ -165,24 +178,31 @@ def _check_length(layout: Layout, tokens_max: int) -> None:
 
 
 def _written(
-    layout: Layout, draft: Path, folder: Path, tokens_max: int, prefixes: Mapping[str, str]
+    layout: Layout,
+    draft: Path,
+    folder: Path,
+    tokens_max: int,
+    prefixes: Mapping[str, str],
+    asked: str,
 ) -> dict[str, Any]:
-    """Write `model.onnx` in the smallest precision that means the same, and say what it became."""
+    """Write `model.onnx` as asked or in the smallest precision that means the same; say which."""
     exact, small = draft / "exact.onnx", draft / "small.onnx"
     _trace(layout, exact)
     wanted, shared = _probe(exact, folder, tokens_max, prefixes)
     kept, precision, cosines = exact, "float32", []
-    for name, spared in (("int8", ""), ("mixed", FEED_FORWARD)):
-        _quantise(exact, small, spared)
+    for name, spared in SPARED.items():
+        if spared is None or asked not in ("auto", name):
+            continue
+        quantise(exact, small, spared)
         found, shared_small = _probe(small, folder, tokens_max, prefixes)
         cosines.append(round(mean_cosine(found, wanted), 5))
-        if cosines[-1] >= COSINE_MIN:
+        if asked == name or cosines[-1] >= COSINE_MIN:
             kept, precision, shared = small, name, shared_small
             break
     kept.replace(folder / "model.onnx")
     return {
         "precision": precision,
-        "cosine_int8": cosines[-1],
+        "cosine_int8": cosines[-1] if cosines else 1.0,
         "shared": shared,
         "width": int(wanted.shape[1]),
         "sha256": _weights.digest(folder / "model.onnx"),
@@ -217,10 +237,9 @@ def mean_cosine(left: NDArray[np.float32], right: NDArray[np.float32]) -> float:
 
 def _trace(layout: Layout, file: Path) -> None:
     import torch
-    from transformers import AutoModel
-    from transformers.utils import logging
 
-    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    from shopkeeper.training.text_methods import load
+    from shopkeeper.training.text_model import pooled
 
     class Pooled(torch.nn.Module):  # type: ignore[misc]
         """A transformer whose answer is one vector of length 1 for all tokens of a text."""
@@ -228,23 +247,13 @@ def _trace(layout: Layout, file: Path) -> None:
         def __init__(self) -> None:
             super().__init__()
             # The eager attention is the one that traces to plain ONNX operators.
-            self.inner = AutoModel.from_pretrained(
+            self.inner = load(
                 layout.transformer, attn_implementation="eager", local_files_only=True
             )
 
         def forward(self, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
             states = self.inner(input_ids=ids, attention_mask=mask).last_hidden_state
-            weights = mask.unsqueeze(-1).to(states.dtype)
-            if layout.pooling == "cls":
-                pooled = states[:, 0]
-            elif layout.pooling == "max":
-                pooled = (states - (1 - weights) * 1e9).max(dim=1).values
-            elif layout.pooling == "last":
-                here = torch.arange(mask.shape[1]) == mask.sum(1, keepdim=True) - 1
-                pooled = (states * here.unsqueeze(-1).to(states.dtype)).sum(1)
-            else:
-                pooled = (states * weights).sum(1) / weights.sum(1).clamp(min=1e-9)
-            return torch.nn.functional.normalize(pooled, dim=-1)
+            return pooled(states, mask, layout.pooling)
 
     # One text is shorter, so that nothing of the mask is traced as a constant.
     ids, mask = torch.tensor([[1, 2, 3], [1, 4, 3]]), torch.tensor([[1, 1, 1], [1, 1, 0]])
@@ -263,7 +272,7 @@ def _trace(layout: Layout, file: Path) -> None:
         )
 
 
-def _quantise(exact: Path, small: Path, spared: str) -> None:
+def quantise(exact: Path, small: Path, spared: str) -> None:
     """Write int8 weights, but floats for the matrices whose name matches `spared`."""
     import logging
 

@@ -33,6 +33,7 @@ FLAGS = {
 """The same as older folders write it: one truth value for each."""
 PROMPTS = {"query": ("query",), "passage": ("passage", "document")}
 """Names of the prompts of each kind of text, the first that is there counts."""
+POOLING_FOLDER = "1_Pooling"
 WEIGHTS = ("model.safetensors", "model.safetensors.index.json")
 
 
@@ -89,6 +90,38 @@ def read(folder: Path) -> Layout:
     if "Pooling" in by_kind:
         pooling = _pooling(folder / str(by_kind["Pooling"].get("path", "")) / "config.json")
     return Layout(transformer, tokenizer, pooling, _prefixes(folder))
+
+
+def write(folder: Path, pooling: str, prefixes: Mapping[str, str]) -> None:
+    """Let a folder that holds a transformer say how vectors are made with it.
+
+    Args:
+        folder: Holds config, tokenizer and weights.
+        pooling: `mean`, `cls`, `max` or `last`.
+        prefixes: What stands before a text, by kind.
+    """
+    mode = next(name for name, known in POOLINGS.items() if known == pooling)
+    width = json.loads((folder / "config.json").read_text("utf-8")).get("hidden_size")
+    told: dict[str, Any] = {
+        f"{POOLING_FOLDER}/config.json": {
+            "word_embedding_dimension": width,
+            **{flag: named == mode for flag, named in FLAGS.items()},
+        },
+        "modules.json": [
+            {"idx": at, "name": str(at), "path": path,
+             "type": f"sentence_transformers.models.{kind}"}
+            for at, (path, kind) in enumerate(
+                [("", "Transformer"), (POOLING_FOLDER, "Pooling"), ("2_Normalize", "Normalize")]
+            )
+        ],
+    }  # fmt: skip
+    if prefixes:
+        named = {PROMPTS[kind][0]: text for kind, text in prefixes.items()}
+        told["config_sentence_transformers.json"] = {"prompts": named}
+    for name, content in told.items():
+        file = folder / name
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(json.dumps(content, indent=2), "utf-8")
 
 
 def _pooling(file: Path) -> str:

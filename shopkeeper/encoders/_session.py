@@ -37,13 +37,13 @@ class Session:
         self._tokenizer.no_padding()
         self._chars_max = tokens_max * CHARS_PER_TOKEN_MAX
         self._threads, self._batch = threads, batch
-        self.width: int = int(self._onnx.get_outputs()[0].shape[-1])
+        shape = self._onnx.get_outputs()[0].shape
+        self.width: int = int(shape[-1]) if len(shape) > 1 else 1
 
     def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Return one vector of length 1 per text, [N, D]."""
         vectors = np.zeros((len(texts), self.width), dtype=np.float32)
-        # Half of a surrogate pair is no text; such a character becomes a question mark.
-        sound = [text[: self._chars_max].encode("utf-8", "replace").decode() for text in texts]
+        sound = [_sound(text[: self._chars_max]) for text in texts]
         tokens = [found.ids for found in self._tokenizer.encode_batch(sound)]
         order = np.argsort([len(ids) for ids in tokens], kind="stable")
         batches = [order[at : at + self._batch] for at in range(0, len(order), self._batch)]
@@ -60,6 +60,25 @@ class Session:
                 pass
         return vectors
 
+    def scores(self, query: str, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Return what the model says of a query beside each text, read together, [N]."""
+        asked = _sound(query[: self._chars_max])
+        pairs = [(asked, _sound(text[: self._chars_max])) for text in texts]
+        read = self._tokenizer.encode_batch(pairs)
+        order = np.argsort([len(one.ids) for one in read], kind="stable")
+        found = np.zeros(len(texts), dtype=np.float32)
+        for at in range(0, len(order), self._batch):
+            rows = order[at : at + self._batch]
+            longest = max(len(read[row].ids) for row in rows)
+            ids, kinds, mask = np.zeros((3, len(rows), longest), dtype=np.int64)
+            for place, row in enumerate(rows):
+                size = len(read[row].ids)
+                ids[place, :size], kinds[place, :size] = read[row].ids, read[row].type_ids
+                mask[place, :size] = 1
+            (said,) = self._onnx.run(None, {"ids": ids, "kinds": kinds, "mask": mask})
+            found[rows] = said
+        return found
+
     def _run(self, tokens: list[list[int]]) -> NDArray[np.float32]:
         longest = max(map(len, tokens))
         ids = np.zeros((len(tokens), longest), dtype=np.int64)
@@ -69,3 +88,8 @@ class Session:
             mask[row, : len(found)] = 1
         (vectors,) = self._onnx.run(None, {"ids": ids, "mask": mask})
         return np.asarray(vectors, dtype=np.float32)
+
+
+def _sound(text: str) -> str:
+    """Return a text in which half of a surrogate pair, which is no text, is a question mark."""
+    return text.encode("utf-8", "replace").decode()

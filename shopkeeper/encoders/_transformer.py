@@ -16,9 +16,12 @@ from numpy.typing import NDArray
 
 from shopkeeper.contracts import TextKind
 from shopkeeper.encoders._session import Session
-from shopkeeper.errors import BadData, NotFitted
+from shopkeeper.errors import BadConfig, BadData, NotFitted
 
 FILES = ("model.onnx", "tokenizer.json", "encoder.json")
+PRECISIONS = ("auto", "float32", "int8", "mixed")
+"""How weights may be written; `auto` is int8 as far as that means the same."""
+WIDTH_MIN = 8
 
 
 class Settings(Protocol):
@@ -40,6 +43,14 @@ class Settings(Protocol):
     def batch(self) -> int:
         """How many texts make a batch."""
 
+    @property
+    def width(self) -> int:
+        """How many numbers of a vector are kept; 0 for all."""
+
+    @property
+    def precision(self) -> str:
+        """A name of `PRECISIONS`."""
+
 
 def check(config: Settings) -> None:
     """Raise ValueError for the first setting that is out of range."""
@@ -49,6 +60,11 @@ def check(config: Settings) -> None:
         raise ValueError(f"threads must be at least 1, but is {config.threads}.")
     if config.batch < 1:
         raise ValueError(f"batch must be at least 1, but is {config.batch}.")
+    if config.width and config.width < WIDTH_MIN:
+        raise ValueError(f"width must be 0 or at least {WIDTH_MIN}, but is {config.width}.")
+    if config.precision not in PRECISIONS:
+        known = ", ".join(PRECISIONS)
+        raise ValueError(f"precision must be one of {known}, but is '{config.precision}'.")
 
 
 class Transformer:
@@ -74,7 +90,9 @@ class Transformer:
         prefix = self._about.get("prefixes", {}).get(kind, "")
         vectors = session.encode([prefix + text for text in texts] if prefix else texts)
         shared = self._about.get("shared", {}).get(kind)
-        return vectors if shared is None else neutral(vectors, np.asarray(shared, np.float32))
+        if shared is not None:
+            vectors = neutral(vectors, np.asarray(shared, np.float32))
+        return cut(vectors, self.config.width)
 
     @property
     def prefixes(self) -> dict[str, str]:
@@ -85,7 +103,7 @@ class Transformer:
     @property
     def width(self) -> int:
         """Numbers in a vector, D."""
-        return self._ready().width
+        return self.config.width or self._ready().width
 
     @property
     def fingerprint(self) -> str:
@@ -93,7 +111,8 @@ class Transformer:
         self._ready()
         read = {name: self._about.get(name) for name in ("sha256", "prefixes", "shared")}
         digest = hashlib.sha256(json.dumps(read, sort_keys=True).encode()).hexdigest()
-        return f"{digest[:16]}-{self.config.tokens_max}"
+        narrow = f"-{self.config.width}" if self.config.width else ""
+        return f"{digest[:16]}-{self.config.tokens_max}{narrow}"
 
     def ensure(self, folder: Path) -> Self:
         """Restore from `folder`, and first export into it if it has no finished export of this.
@@ -104,7 +123,8 @@ class Transformer:
             from shopkeeper.encoders import _export
 
             _export.export_apart(
-                self.config.model, folder, self.config.tokens_max, dict(self.PREFIXES)
+                *(self.config.model, folder, self.config.tokens_max),
+                *(dict(self.PREFIXES), self.config.precision),
             )
         return self.restore(folder)
 
@@ -119,6 +139,7 @@ class Transformer:
         """Open the exported model in `folder`.
 
         Raises BadData: The folder lacks a file, or the model is not the one that was exported.
+        Raises BadConfig: Vectors have fewer numbers than are to be kept.
         """
         lacking = [name for name in FILES if not (folder / name).is_file()]
         if lacking:
@@ -133,6 +154,11 @@ class Transformer:
             )
         except Exception as error:  # ONNX Runtime has no error class of its own to name
             raise BadData(f"The encoder's files are broken ({error}). Train again.") from error
+        if self.config.width > self._session.width:
+            raise BadConfig(
+                f"width is {self.config.width}, but vectors of '{about['model']}' have "
+                f"{self._session.width} numbers. Set a smaller one, or 0 for all."
+            )
         self._folder, self._about = folder, about
         return self
 
@@ -145,9 +171,24 @@ class Transformer:
         if not all((folder / name).is_file() for name in FILES):
             return False
         about = json.loads((folder / "encoder.json").read_text())
-        wanted = (self.config.model, self.config.tokens_max)
-        # Exports of earlier versions did not say how they pool.
-        return "pooling" in about and (about["model"], about["tokens_max"]) == wanted
+        wanted = (self.config.model, self.config.tokens_max, self.config.precision)
+        # Exports of earlier versions did not say how they pool, nor what precision was asked for.
+        found = (about["model"], about["tokens_max"], about.get("asked", "auto"))
+        return "pooling" in about and found == wanted
+
+
+def cut(vectors: NDArray[np.float32], width: int) -> NDArray[np.float32]:
+    """Return the first `width` numbers of vectors [N, D], of length 1 again; 0 for all of them.
+
+    Source: nested representations of Kusupati et al., Matryoshka, NeurIPS 2022; a model that did
+    not learn so loses more.
+    """
+    if not width or width == vectors.shape[1]:
+        return vectors
+    narrow = vectors[:, :width]
+    norms = np.linalg.norm(narrow, axis=1, keepdims=True)
+    units: NDArray[np.float32] = narrow / np.maximum(norms, 1e-12)
+    return units
 
 
 def neutral(vectors: NDArray[np.float32], shared: NDArray[np.float32]) -> NDArray[np.float32]:

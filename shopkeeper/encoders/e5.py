@@ -24,13 +24,20 @@ class E5(_transformer.Transformer):
         """Settings."""
 
         model: str = "intfloat/multilingual-e5-small"
-        """A local folder, or a name that an installed package or a model hub has."""
+        """A folder, also one in the shop's folder, or a name that an installed package or a model
+        hub has."""
         tokens_max: int = 64
         """Texts are cut to this many tokens, from 8 to 512."""
         threads: int = 1
         """How many batches are encoded at once, one core each; serving wants 1."""
         batch: int = 32
         """How many texts make a batch."""
+        width: int = 0
+        """How many numbers of a vector are kept, at least 8; 0 for all. `shopkeeper compress` says
+        what fewer cost."""
+        precision: str = "auto"
+        """How weights are written: `auto` is int8 as far as that means the same, else `float32`,
+        `int8`, or `mixed`, which keeps the widest matrices in floats."""
 
         def __post_init__(self) -> None:
             _transformer.check(self)

@@ -2,7 +2,8 @@
 
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -32,11 +33,13 @@ TEXTS = (
     "image_link",
 )
 CHARS_MAX = 10_000
+NEWER_MAX = 1_000
+"""So many changed products are kept beside the table before it is made anew."""
 AVAILABILITY = ("in_stock", "out_of_stock", "preorder", "backorder")
 
 
 class Catalogue:
-    """All products of a shop; the newest word on each id counts."""
+    """All products of a shop at one moment; nothing in it changes, so threads may share it."""
 
     def __init__(self, products: pl.DataFrame) -> None:
         """Take `schema.PRODUCTS` rows with distinct ids."""
@@ -46,6 +49,9 @@ class Catalogue:
         self._row = {item: row for row, item in enumerate(self._columns[PRODUCT_ID])}
         self._newer: dict[str, dict[str, Any]] = {}
         self._now = self.table
+        money = self.table[CURRENCY].drop_nulls()
+        self.currency = str(money[0]) if len(money) else "USD"
+        """Of its prices."""
 
     def __len__(self) -> int:
         return len(self._row) + len(self._newer.keys() - self._row.keys())
@@ -75,13 +81,30 @@ class Catalogue:
         newer = [self._newer.get(item) for item in items] if self._newer else [None] * len(items)
         return Columns(self._columns, [self._row.get(item) for item in items], newer)
 
-    def put(self, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Let these rows of `schema.PRODUCTS` replace what was known of their ids."""
-        for row in rows:
-            self._newer[str(row[PRODUCT_ID])] = dict(row)
-        older = self.table.filter(~pl.col(PRODUCT_ID).is_in(list(self._newer)))
-        newer = pl.DataFrame(list(self._newer.values()), schema=PRODUCTS)
-        self._now = pl.concat([older, newer])
+    def known(self, items: Iterable[str | None]) -> dict[str, dict[str, Any]]:
+        """Return products by id, as rows of `schema.PRODUCTS`; all None for one nobody knows."""
+        found = {}
+        for item in dict.fromkeys(items):
+            if item in self._newer:
+                found[item] = self._newer[item]
+            elif item is not None:
+                at = self._row.get(item)
+                found[item] = {
+                    name: None if at is None else column[at]
+                    for name, column in self._columns.items()
+                }
+        return found
+
+    def put(self, rows: Sequence[Mapping[str, Any]]) -> "Catalogue":
+        """Return the catalogue in which these rows replace what was known of their ids."""
+        newer = self._newer | {str(row[PRODUCT_ID]): dict(row) for row in rows}
+        older = self.table.filter(~pl.col(PRODUCT_ID).is_in(list(newer)))
+        now = pl.concat([older, pl.DataFrame(list(newer.values()), schema=PRODUCTS)])
+        if len(newer) > NEWER_MAX:
+            return Catalogue(now)
+        made = copy(self)
+        made._newer, made._now = newer, now
+        return made
 
     def all(self) -> pl.DataFrame:
         """Return every product as it is now; the same table as long as nothing changed."""
@@ -120,7 +143,8 @@ def shown(row: Mapping[str, Any]) -> dict[str, Any]:
     """Turn a row of `schema.PRODUCTS` into what people and HTTP see, with a decimal `price`."""
     seen = {key: value for key, value in row.items() if key != PRICE and value is not None}
     seen["price"] = decimal_price(row[PRICE], row[CURRENCY])
-    if os.path.isabs(link := seen.get("image_link", "")) and os.path.exists(link):
+    link = seen.get("image_link", "")
+    if link and "://" not in link and os.path.isabs(link) and os.path.exists(link):
         # A file of ours shows nothing to a browser, and where it lies is nobody's business.
         del seen["image_link"]
     return seen
@@ -131,6 +155,8 @@ def decimal_price(price_minor: int | None, currency: str | None) -> str | None:
     if price_minor is None:
         return None
     digits = EXPONENTS.get(currency or "", 2)
+    if digits == 2 and price_minor >= 0:
+        return f"{price_minor // 100}.{price_minor % 100:02}"
     return f"{Decimal(price_minor).scaleb(-digits):.{digits}f}"
 
 

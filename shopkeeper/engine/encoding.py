@@ -73,8 +73,39 @@ def ready(folder: Path, config: Config, tables: Sequence[pl.DataFrame], **settin
 def _made(name: str, folder: Path, config: Config, settings: dict[str, Any]) -> Any:
     fields = registry.find("encoders", name).Config.__dataclass_fields__
     fitting = {key: value for key, value in settings.items() if key in fields}
-    encoder = registry.build("encoders", name, **(fitting | config.part("encoders", name)))
+    encoder = registry.build(
+        "encoders", name, **(fitting | _given(folder, config, "encoders", name))
+    )
     return encoder.ensure(folder / "cache" / f"encoder-{name}")
+
+
+def cross(folder: Path, config: Config) -> Any:
+    """Return the cross-encoder of a shop, exported if that was not done yet; None if it has none.
+
+    Args:
+        folder: The shop's folder.
+        config: Names it.
+
+    Returns:
+        A `contracts.CrossEncoder`.
+
+    Raises:
+        Missing: The training extra or the model is not installed.
+        BadConfig: It names no model.
+    """
+    name = config.search.cross
+    if not name:
+        return None
+    part = registry.build("encoders.cross", name, **_given(folder, config, "encoders.cross", name))
+    return part.ensure(folder / "cache" / f"cross-{name}")
+
+
+def _given(folder: Path, config: Config, shelf: str, name: str) -> dict[str, Any]:
+    """Return what shop.toml says of a part; its model may lie in the shop's folder."""
+    given = config.part(shelf, name)
+    if given.get("model") and (folder / given["model"]).is_dir():
+        given["model"] = str((folder / given["model"]).resolve())
+    return given
 
 
 def _titles(tables: Sequence[pl.DataFrame]) -> list[str]:

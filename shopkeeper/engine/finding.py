@@ -6,6 +6,7 @@ page says each step. Knows no HTTP and no shoppers.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,6 @@ from numpy.typing import NDArray
 
 from shopkeeper.contracts import Encoder
 from shopkeeper.engine.catalogue import minor_price
-from shopkeeper.schema import SOURCE
 from shopkeeper.search.catalogue import ProductSearch, SearchPage
 from shopkeeper.search.filters import PATH
 from shopkeeper.search.understanding import Understanding, Understood
@@ -23,6 +23,8 @@ DROPS_MAX = 3
 """How many words of a query are given up before it counts as unanswerable."""
 WHY = {"lexical": "Matches your words", "dense": "Close in meaning"}
 PRICE = "price"
+QUERIES_KEPT = 4_096
+"""How many queries' vectors are kept: some megabytes."""
 
 
 @dataclass(frozen=True)
@@ -37,16 +39,30 @@ class Found:
         words = "Matches your words and their meaning"
         return [
             "Popular in this shop" if source == "browse" else WHY.get(source, words)
-            for source in self.page.rows[SOURCE]
+            for source in self.page.sources
         ]
 
 
-@dataclass
+class QueryVectors:
+    """Turns queries into vectors; the newest are kept, for pages and filters ask them again."""
+
+    def __init__(self, encoder: Encoder) -> None:
+        self._encoder = encoder
+        self.of = lru_cache(QUERIES_KEPT)(self._encode)
+
+    def _encode(self, query: str) -> NDArray[np.float32]:
+        (vector,) = self._encoder.encode([query], "query")
+        vector.flags.writeable = False
+        found: NDArray[np.float32] = vector
+        return found
+
+
+@dataclass(frozen=True)
 class Finder:
-    """Searches one shop's catalogue with the models of one bundle."""
+    """Searches one shop's catalogue with the models of one bundle; threads may share it."""
 
     search: ProductSearch
-    encoder: Encoder
+    vectors: QueryVectors
     understanding: Understanding | None
     sales: Mapping[str, float]
 
@@ -72,7 +88,7 @@ class Finder:
             price_min: Lowest price by hand.
             price_max: Highest price by hand.
             ignore: Keys of chips that were taken back; None to take the query by its letters.
-            **page: `k`, `offset` and `sort`, as for `ProductSearch.search`.
+            **page: `k`, `offset`, `sort` and `lift`, as for `ProductSearch.search`.
 
         Returns:
             The first page that holds something, or that of the whole query.
@@ -85,7 +101,7 @@ class Finder:
         asking = (products, currency, chosen, bounds)
         if self.understanding is None or ignore is None or not query.strip():
             return Found(self._ask(Understood.plain(query), asking, page), None)
-        vector = self._vector(query)
+        vector = self.vectors.of(query)
         understood = self.understanding.understand(query, vector, ignore)
         understood = _without_chosen(understood, chosen, bounds)
         first = self._ask(understood, asking, page)
@@ -114,7 +130,7 @@ class Finder:
             high = _minor(wanted.price_max, currency, "price_max")
         return self.search.search(
             wanted.words,
-            self._vector(wanted.text) if wanted.text.strip() else None,
+            self.vectors.of(wanted.text) if wanted.text.strip() else None,
             products,
             filters={**wanted.filters, **chosen},
             price_min=low,
@@ -150,11 +166,6 @@ class Finder:
                 return
             now = replace(now, text=shorter, words=shorter)
             yield now, f"No product matches all words; searched without '{rarest[:30]}'."
-
-    def _vector(self, words: str) -> NDArray[np.float32]:
-        (vector,) = self.encoder.encode([words], "query")
-        found: NDArray[np.float32] = vector
-        return found
 
 
 def _without_chosen(

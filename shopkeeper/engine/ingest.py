@@ -14,7 +14,7 @@ from shopkeeper.config import Config, Input
 from shopkeeper.data.load import LoadResult, LoadSettings, load
 from shopkeeper.data.quality import counted_anomalies, to_json
 from shopkeeper.data.workbench import spark
-from shopkeeper.engine import anomalies, categories
+from shopkeeper.engine import anomalies, categories, changes
 from shopkeeper.engine.files import write_reports
 from shopkeeper.engine.known import lake_of, records_of
 from shopkeeper.errors import BadConfig, BadData, unknown
@@ -246,6 +246,7 @@ def fill_records(folder: Path, config: Config, lake: Lake) -> None:
             every = records.all().select(PRODUCT_ID)
             records.delete(every.join(stay, on=PRODUCT_ID, how="anti")[PRODUCT_ID])
     mark.write_text(" ".join(loads))
+    changes.tell(folder)
 
 
 def _states(lake: Lake) -> dict[str, str]:

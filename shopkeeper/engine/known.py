@@ -67,6 +67,11 @@ def known_of(folder: Path, config: Config) -> Known:
         if anomalies.acts(decided):
             judged = _newest(table, config.train.events_max)
         products = products_of(folder, config)
+    if events.is_empty() and not products.is_empty():
+        raise BadData(
+            f"This shop has {products.height:,} products but no events yet: nothing that shoppers "
+            "did can be learned from or measured. Load events with `shopkeeper ingest`."
+        )
     if events.is_empty() or products.is_empty():
         raise BadData("This shop has no products or events yet. Run `shopkeeper ingest` first.")
     return Known(events, products, judged)

@@ -1,15 +1,13 @@
 """What a running shop holds in memory: the models of one bundle, the products, and who did what.
 
 Models come from a bundle, products from the records, histories from the lake and the event log. A
-new bundle replaces the models in one step; state and log stay.
+new bundle or changed products make another `now` in one step; state and log stay.
 """
 
-import json
 import logging
 import threading
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -18,23 +16,22 @@ import numpy as np
 import polars as pl
 
 from shopkeeper import registry
-from shopkeeper.arrays import Asked, Ids, Picks, Rows
+from shopkeeper.arrays import Asked, Picks, Rows
 from shopkeeper.config import Config, Placement
-from shopkeeper.contracts import Encoder, Policy, Recommender
+from shopkeeper.contracts import Policy, Recommender
+from shopkeeper.engine import changes
 from shopkeeper.engine.catalogue import Catalogue
 from shopkeeper.engine.clock import Clock
 from shopkeeper.engine.compact import fold_log, past_events, unfolded
-from shopkeeper.engine.finding import Finder, Found
 from shopkeeper.engine.fusion import Fusion
 from shopkeeper.engine.known import lake_of, records_of
+from shopkeeper.engine.models import Models
+from shopkeeper.engine.now import Now
 from shopkeeper.engine.page import compose
-from shopkeeper.engine.pictures import Pictures
-from shopkeeper.errors import BadData, NotFitted, ShopkeeperError
+from shopkeeper.engine.personal import Taste
+from shopkeeper.errors import NotFitted, ShopkeeperError
 from shopkeeper.operations.bundles import Bundles
-from shopkeeper.schema import CATEGORY, ITEM
-from shopkeeper.search.catalogue import ProductSearch
-from shopkeeper.search.suggest import Suggest
-from shopkeeper.search.understanding import Understanding
+from shopkeeper.schema import CATEGORY, PRODUCTS
 from shopkeeper.store.lake import Lake
 from shopkeeper.store.records import Records
 from shopkeeper.streaming.log import EventLog
@@ -42,69 +39,22 @@ from shopkeeper.streaming.state import OnlineState, Steps
 
 _log = logging.getLogger(__name__)
 
-SALES = "sales.parquet"
-FUSION = "fusion"
-UNDERSTANDING = "search/understanding"
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
-
-@dataclass(frozen=True)
-class Models:
-    """The models of one bundle, restored."""
-
-    version: str
-    clock: Clock
-    recommenders: Mapping[str, Recommender]
-    fusion: Fusion | None
-    """None for a shop that had no events to learn from."""
-    encoder: Encoder
-    search: ProductSearch
-    suggest: Suggest
-    understanding: Understanding | None
-    """None where the bundle was made before there was any."""
-    sales: Mapping[str, float]
-    """Baskets by product, in the newest period."""
-    pictures: Pictures | None
-    """None for a shop whose products had no pictures at hand."""
-
-    @classmethod
-    def restore(cls, config: Config, bundles: Bundles) -> "Models":
-        """Read the bundle in use; NotFitted if none was published, BadData if it is damaged."""
-        folder = bundles.open(version := bundles.current())
-        about = bundles.manifest(version)
-        recommenders = {
-            path.name: registry.load(path) for path in sorted(folder.glob("recommenders/*"))
-        }
-        sold = pl.read_parquet(folder / SALES)
-        fusion = _fusion(folder, recommenders) if (folder / FUSION).is_dir() else None
-        reading = folder / UNDERSTANDING
-        if fusion is not None and fusion.names() != about.get("ranker_features"):
-            raise BadData(
-                f"The models of bundle {version} were learned by another version of Shopkeeper. "
-                "Run `shopkeeper train` to learn them anew."
-            )
-        return cls(
-            version=version,
-            clock=_clock(config, about),
-            recommenders=recommenders,
-            fusion=fusion,
-            encoder=registry.load(folder / "encoder"),
-            search=ProductSearch(registry.load(folder / "search" / "index")),
-            suggest=Suggest().restore(folder / "search"),
-            understanding=Understanding().restore(reading) if reading.is_dir() else None,
-            sales=dict(zip(sold[ITEM].to_list(), sold["baskets"].to_list(), strict=True)),
-            pictures=Pictures.restore(folder),
-        )
 
 
 class Live:
     """One running shop; threads may share it."""
 
-    def __init__(self, models: Models, config: Config, catalogue: Catalogue) -> None:
+    def __init__(self, folder: Path, models: Models, config: Config, catalogue: Catalogue) -> None:
         """Hold models and products; `load` adds records, log and state."""
-        self.models = models
-        self.catalogue = catalogue
+        self.folder, self.config = folder, config
+        self.now = Now.of(models, catalogue, config.search.personal)
+        """What answers; read it once for an answer, for it is replaced as a whole."""
         self.lock = threading.RLock()
+        self.changing = threading.RLock()
+        """Held by whoever makes another `now`."""
+        self.closed = threading.Event()
+        self._heard = 0
         self.policies: dict[str, Policy] = {
             name: registry.build("policies", name, **config.part("policies", name))
             for place in config.placements.values()
@@ -134,7 +84,7 @@ class Live:
             BadData: The bundle or a table is damaged.
         """
         records, lake = records_of(folder, config), lake_of(folder, config)
-        log = None
+        heard, log = changes.heard(folder), None
         try:
             log = EventLog(folder / "log", config.serving.segment_mb)
         except ShopkeeperError:
@@ -148,8 +98,9 @@ class Live:
                 state = pool.submit(_state, lake, config)
                 products = pool.submit(records.all)
                 models = pool.submit(Models.restore, config, bundles)
-                live = cls(models.result(), config, Catalogue(products.result()))
+                live = cls(folder, models.result(), config, Catalogue(products.result()))
                 live.records, live.log, live.state = records, log, state.result()
+                live._heard = heard
             live.state.append(left)
         except BaseException:
             if log is not None:
@@ -158,19 +109,54 @@ class Live:
             raise
         return live
 
-    def reload(self, config: Config, bundles: Bundles) -> None:
-        """Take the models of the bundle that is in use now; products and state are kept."""
-        models = Models.restore(config, bundles)
-        with self.lock:
-            self.models = models
-            self._rows = self._rows[:0]
-            self.catalogue = Catalogue(self.records.all())
+    def follow(self, bundles: Bundles) -> None:
+        """Take a newer bundle and changed products, if there are any.
+
+        BadData: The newer bundle is damaged; the old one stays.
+        """
+        with self.changing:
+            if self.closed.is_set():
+                return
+            heard = changes.heard(self.folder)
+            if bundles.current() != self.version:
+                models = Models.restore(self.config, bundles)
+                now = Now.of(models, Catalogue(self.records.all()), self.config.search.personal)
+                with self.lock:
+                    self.now, self._rows = now, self._rows[:0]
+            elif heard != self._heard:
+                self.now = self.now.with_products(Catalogue(self.records.all()))
+            self._heard = heard
+        while not (self.now.pending.is_empty() or self.closed.is_set()):
+            with self.changing:
+                self.now = self.now.further()
+
+    def put(self, rows: Sequence[dict[str, Any]]) -> None:
+        """Let rows of `schema.PRODUCTS` replace what is known of their ids, here and on disk."""
+        with self.changing:
+            table = pl.DataFrame(rows, schema=PRODUCTS)
+            self.records.upsert(table)
+            alone = changes.tell(self.folder) == self._heard + 1
+            # Where another process changed something too, all products are read again.
+            self._heard += alone
+            self.now = self.now.with_products(self.catalogue.put(rows), table)
 
     def close(self) -> None:
-        """Let go of files."""
-        if self.log is not None:
-            self.log.close()
-        self.records.close()
+        """Let go of files; whoever follows stops."""
+        self.closed.set()
+        with self.changing:
+            if self.log is not None:
+                self.log.close()
+            self.records.close()
+
+    @property
+    def models(self) -> Models:
+        """The models of the bundle that answers."""
+        return self.now.models
+
+    @property
+    def catalogue(self) -> Catalogue:
+        """The products as they are now."""
+        return self.now.catalogue
 
     @property
     def version(self) -> str:
@@ -217,10 +203,9 @@ class Live:
         known = item_H >= 0
         seeded, banned = (ids.rows(list(names)) for names in (seeds, exclude))
         seeded, banned = seeded[seeded >= 0], banned[banned >= 0]
-        now_us = (self.clock.now() - EPOCH) // timedelta(microseconds=1)
         return Asked(
             ids,
-            np.array([now_us]),
+            np.array([self._now_us()]),
             np.zeros(int(known.sum()), np.int64),
             item_H[known],
             steps.event[known],
@@ -231,6 +216,9 @@ class Live:
             banned,
             np.array([bool(seeds)]),
         )
+
+    def _now_us(self) -> int:
+        return (self.clock.now() - EPOCH) // timedelta(microseconds=1)
 
     def recommend(self, placement: Placement, asked: Asked, k: int) -> Picks:
         """Answer one place on a page; call it with the lock held."""
@@ -244,11 +232,14 @@ class Live:
             k,
         )
 
-    def find(self, query: str, **asked: Any) -> Found:
-        """Search the catalogue; see `Finder.find`."""
-        models = self.models
-        finder = Finder(models.search, models.encoder, models.understanding, models.sales)
-        return finder.find(query, self.catalogue.all(), self._currency(), **asked)
+    def taste(self, now: Now, user_id: str | None, visitor_id: str | None) -> Taste | None:
+        """Return what is known of a shopper's taste at a moment, None for one nobody knows."""
+        if user_id is None and visitor_id is None:
+            return None
+        steps = self.state.steps(user_id, visitor_id)
+        attributes = now.finder.search.attributes(now.catalogue.all())
+        taste = Taste(attributes, self.state.named(steps), steps, self._now_us())
+        return taste if taste.sure else None
 
     def complete(self, typed: str, k: int) -> list[tuple[str, str]]:
         """Complete what is being typed."""
@@ -256,12 +247,7 @@ class Live:
 
     def products(self, items: Iterable[str | None]) -> dict[str, dict[str, Any]]:
         """Return products by id, as rows of `schema.PRODUCTS`; all None for one nobody knows."""
-        wanted = list(dict.fromkeys(item for item in items if item is not None))
-        columns = dict(self.catalogue.aligned(wanted))
-        return {
-            item: {name: column[at] for name, column in columns.items()}
-            for at, item in enumerate(wanted)
-        }
+        return self.catalogue.known(items)
 
     def walkers(self, k: int) -> list[dict[str, Any]]:
         """Name shoppers of different habits, and say what each buys most."""
@@ -281,45 +267,8 @@ class Live:
             found.append({"user_id": user_id, "events": events, "note": note})
         return found
 
-    def _currency(self) -> str:
-        known = self.catalogue.table["currency"].drop_nulls()
-        return str(known[0]) if len(known) else "USD"
-
 
 def _state(lake: Lake, config: Config) -> OnlineState:
     state = OnlineState(history_max=config.train.history_max)
     state.seed(past_events(lake, config.train.events_max))
     return state
-
-
-def save_fusion(fusion: Fusion, folder: Path) -> None:
-    """Write the ranker and features into a bundle; recommenders are kept beside them."""
-    registry.save(fusion.ranker, folder / FUSION / "ranker")
-    for number, feature in enumerate(fusion.features):
-        registry.save(feature, folder / FUSION / f"feature-{number:02d}")
-    fusion.ids.save(folder / FUSION)
-    about = {
-        "recommenders": list(fusion.recommenders),
-        "pool": fusion.pool,
-        "last_basket": list(fusion.last_basket),
-    }
-    (folder / FUSION / "fusion.json").write_text(json.dumps(about))
-
-
-def _fusion(folder: Path, recommenders: Mapping[str, Recommender]) -> Fusion:
-    about = json.loads((folder / FUSION / "fusion.json").read_text())
-    return Fusion(
-        recommenders={name: recommenders[name] for name in about["recommenders"]},
-        features=[registry.load(path) for path in sorted((folder / FUSION).glob("feature-*"))],
-        ranker=registry.load(folder / FUSION / "ranker"),
-        ids=Ids.load(folder / FUSION),
-        pool=about["pool"],
-        last_basket=about["last_basket"],
-    )
-
-
-def _clock(config: Config, about: Mapping[str, Any]) -> Clock:
-    if config.shop.clock == "live":
-        return Clock()
-    made, last = (datetime.fromisoformat(about[name]) for name in ("made", "last_event"))
-    return Clock(made - last)

@@ -51,7 +51,8 @@ def by_words(live: Live, words: str, k: int) -> Answer:
     if not words.strip():
         raise BadRequest("q", "q must name what the picture should show, but is empty.")
     index = _pictures(live).index
-    found = index.named(live.models.encoder.encode([words])[0], k)
+    # The way from words to pictures was learned on texts of products.
+    found = index.named(live.models.encoder.encode([words], "passage")[0], k)
     return _answer(live, found, "Its picture looks like your words", began)
 
 

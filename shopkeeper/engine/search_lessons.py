@@ -4,9 +4,10 @@ The lift gate: on queries that were held back, the tuned encoder must find signi
 the untuned one (a paired interval over queries that lies above nothing). Knows nothing of shops.
 """
 
+import hashlib
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,15 +21,19 @@ from shopkeeper.errors import BadConfig
 from shopkeeper.evaluation.bootstrap import Interval, mean_interval
 from shopkeeper.evaluation.judged import Judged, quality
 from shopkeeper.schema import PRODUCT_ID
-from shopkeeper.search.text import product_text
+from shopkeeper.search.text import clean, product_text
 from shopkeeper.tracing import stage
 
 ANSWERS_MAX = 8
 """Products that answer one query, at most; the best ones."""
 NEAR = 12
 """Products with the same words that may be taken for the right one."""
+CROSS = "cross"
+"""Folder of a cross-encoder, beside the tuned model."""
+CHOOSE = 0.3
+"""Share of the held-back queries that tell which epoch is best, and so cannot judge it."""
 MEASURED = 150
-"""Held-back queries that tell after each epoch how good the encoder is."""
+"""How many of those are asked after each epoch, at most."""
 OTHERS = 2_000
 """Products beside the right ones in that measure."""
 
@@ -44,6 +49,10 @@ class Lift:
     """Of the difference by query."""
     pairs: int
     """How many pairs it learned from."""
+    queries: int = 0
+    """How many held-back queries judged it."""
+    curve: tuple[float, ...] = ()
+    """nDCG@10 after each epoch, among few products."""
 
     @property
     def kept(self) -> bool:
@@ -51,24 +60,61 @@ class Lift:
         return self.gain.above(0.0)
 
 
+@dataclass(frozen=True)
+class Lessons:
+    """What belongs together."""
+
+    asked: Sequence[tuple[str, str]]
+    """Queries, each with the text of a product that answers it."""
+    beside: Sequence[tuple[str, str]] = ()
+    """Texts of products that belong together; no hard negatives are looked for, since what has the
+    words of one of them may well belong to it too."""
+    texts: Sequence[str] = ()
+    """Texts of the domain, to read before anything else is learned."""
+
+    def digests(self) -> list[str]:
+        """Return a short digest of each query that is learned from, so that it can be known."""
+        return sorted({digest(query) for query, _ in self.asked})
+
+    def pairs(self, ask: str, tell: str) -> list[tuple[str, str]]:
+        """Return all pairs; `ask` stands before queries, `tell` before texts."""
+        answers = [(ask + query, tell + text) for query, text in self.asked]
+        return answers + [(tell + left, tell + right) for left, right in self.beside]
+
+
+@dataclass(frozen=True)
+class Course:
+    """How an encoder learns, step after step."""
+
+    tuning: Any
+    """`training.texts.Tuning`."""
+    adapting: Any = None
+    """`training.masked.Adapting` to read the texts first; None leaves that out."""
+    crossing: Any = None
+    """`training.cross.Crossing` to teach a cross-encoder, which teaches the encoder in turn; None
+    leaves that out."""
+
+
 def tune_encoder(
     encoder: Any,
-    judged: Judged,
+    lessons: Lessons,
     held: Judged,
     lexical: Any,
     folder: Path,
-    tuning: Any,
+    course: Course,
     cache: VectorCache,
 ) -> tuple[Any, Lift]:
-    """Tune an encoder on queries and their right products.
+    """Tune an encoder on what belongs together, and judge it.
 
     Args:
         encoder: A text encoder of the shelf that was made from a folder, ready to encode.
-        judged: What to learn from.
-        held: Queries that it must not learn from, which judge it.
+        lessons: What to learn from.
+        held: Queries that it must not learn from. `CHOOSE` of them tell after each epoch how good
+            it is, the others judge it at the end.
         lexical: An index of the same products, built.
-        folder: Where checkpoints, the tuned model and its export go.
-        tuning: `training.texts.Tuning`.
+        folder: Where checkpoints, the tuned model and its export go, and a cross-encoder in
+            `CROSS`. A run that was cut off goes on.
+        course: How it learns.
         cache: Where vectors are kept.
 
     Returns:
@@ -79,34 +125,96 @@ def tune_encoder(
         BadData: There are too few pairs to learn from.
         Missing: The training extra is not installed.
     """
-    from shopkeeper.encoders import _weights
+    _check(encoder)
+    choose, gate = held.split(CHOOSE, course.tuning.seed)
+    pairs, curve = _learned(encoder, lessons, choose, lexical, folder, course)
+    settings = {"tokens_max": encoder.config.tokens_max, "model": str(folder / "model")}
+    tuned = registry.build("encoders", encoder.address[1], **settings).ensure(folder / "export")
+    with stage("gate"):
+        lift = replace(measure_lift(encoder, tuned, gate, cache, pairs), curve=curve)
+    return (tuned if lift.kept else encoder), lift
+
+
+def _learned(
+    encoder: Any, lessons: Lessons, choose: Judged, lexical: Any, folder: Path, course: Course
+) -> tuple[int, tuple[float, ...]]:
+    """Write a tuned model; return how many pairs it learned from, and how good each epoch was."""
+    from shopkeeper.encoders import _layout, _weights
     from shopkeeper.training.texts import tune
 
+    ask, tell = (encoder.prefixes.get(kind, "") for kind in ("query", "passage"))
+    pairs = lessons.pairs(ask, tell)
+    lines = [tell + line for line in product_text(choose.products)]
+    texts = dict(zip(choose.products[PRODUCT_ID], lines, strict=True))
+    checkpoints, target = folder / "checkpoints", folder / "model"
+    checkpoints.mkdir(parents=True, exist_ok=True)
+    layout = _layout.read(_weights.fetch(encoder.config.model, folder / "source"))
+    source = _source(layout, lessons.texts, course.adapting, folder)
+    hard = _hard(lexical, texts, ask, {ask + query for query, _ in lessons.asked})
+    teacher = None
+    if course.crossing is not None:
+        with stage("cross"):
+            teacher = _cross(source, pairs, hard, course.crossing, folder)
+    with stage("tune", f"{len(pairs):,} pairs"):
+        outcomes = tune(
+            source, target, pairs, course.tuning, hard=hard, teacher=teacher,
+            measure=_measure(choose, texts, course.tuning.seed, ask), checkpoints=checkpoints,
+        )  # fmt: skip
+    _layout.write(target, layout.pooling, encoder.prefixes)
+    for spent in ("source", "adapted", "checkpoints"):
+        shutil.rmtree(folder / spent, ignore_errors=True)
+    return len(pairs), tuple(each for one in outcomes for each in one.curve)
+
+
+def digest(query: str) -> str:
+    """Return a text by which a query is known again, but cannot be read."""
+    return hashlib.blake2b(clean(query).encode(), digest_size=8).hexdigest()
+
+
+def _cross(
+    source: Any, pairs: Sequence[tuple[str, str]], hard: Any, crossing: Any, folder: Path
+) -> Any:
+    """Teach a cross-encoder on the pairs, or take the one that is there; return what scores."""
+    from shopkeeper.training.cross import Choice, CrossReader, teach_cross
+    from shopkeeper.training.text_model import TextModel
+
+    target = folder / CROSS
+    if not target.is_dir():
+        questions = list(dict.fromkeys(question for question, _ in pairs))
+        near = dict(zip(questions, hard(questions, None), strict=True))
+        right: dict[str, set[str]] = {}
+        for question, answer in pairs:
+            right.setdefault(question, set()).add(answer)
+        choices = [
+            Choice(
+                question, answer, [text for text in near[question] if text not in right[question]]
+            )
+            for question, answer in pairs
+        ]
+        file = folder / "checkpoints" / "cross.safetensors"
+        teach_cross(source, target, choices, crossing, checkpoint=file)
+    return CrossReader(TextModel.of(target), crossing.tokens_max).score
+
+
+def _check(encoder: Any) -> None:
     if not hasattr(encoder.config, "model"):
         name = encoder.address[1]
         raise BadConfig(f"The encoder '{name}' learns nothing. Name one with a model, as minilm.")
-    before = {kind: encoder.prefixes.get(kind, "") for kind in ("query", "passage")}
-    lines = product_text(judged.products)
-    texts = dict(zip(judged.products[PRODUCT_ID], before["passage"] + lines, strict=True))
-    pairs = [(before["query"] + query, text) for query, text in pairs_of(judged, texts)]
-    folder.mkdir(parents=True, exist_ok=True)
-    source = _weights.fetch(encoder.config.model, folder)
-    checkpoints, target = folder / "checkpoints", folder / "model"
-    checkpoints.mkdir(parents=True, exist_ok=True)
-    with stage("tune", f"{len(pairs):,} pairs"):
-        tune(
-            source, target, pairs, tuning,
-            hard=_hard(lexical, texts, before["query"]),
-            measure=_measure(held, texts, tuning.seed, before["query"]),
-            checkpoints=checkpoints,
-        )  # fmt: skip
-    shutil.rmtree(checkpoints)
-    name = encoder.address[1]
-    settings = {"tokens_max": encoder.config.tokens_max, "model": str(target)}
-    tuned = registry.build("encoders", name, **settings).ensure(folder / "export")
-    with stage("gate"):
-        lift = measure_lift(encoder, tuned, held, cache, len(pairs))
-    return (tuned if lift.kept else encoder), lift
+
+
+def _source(layout: Any, texts: Sequence[str], adapting: Any, folder: Path) -> Any:
+    """Return the model to tune, which has read the texts of the domain if that is wanted."""
+    from shopkeeper.training.masked import adapt
+    from shopkeeper.training.text_model import TextModel
+
+    source = TextModel(layout.transformer, layout.tokenizer, layout.pooling)
+    if adapting is None:
+        return source
+    adapted = folder / "adapted"
+    with stage("adapt", f"{len(texts):,} texts"):
+        if not adapted.is_dir():
+            adapt(source, adapted, texts, adapting, folder / "checkpoints")
+    return TextModel.of(adapted, layout.pooling)
 
 
 def pairs_of(judged: Judged, texts: dict[str, str]) -> list[tuple[str, str]]:
@@ -126,7 +234,7 @@ def measure_lift(before: Any, after: Any, held: Judged, cache: VectorCache, pair
     scores = [dense_quality(encoder, held, cache)["ndcg@10"] for encoder in (before, after)]
     gain = mean_interval((scores[1] - scores[0]).to_numpy())
     means = [float(score.mean() or 0.0) for score in scores]  # type: ignore[arg-type]
-    return Lift(means[0], means[1], gain, pairs)
+    return Lift(means[0], means[1], gain, pairs, len(held.queries))
 
 
 def dense_quality(encoder: Any, judged: Judged, cache: VectorCache) -> pl.DataFrame:
@@ -137,14 +245,22 @@ def dense_quality(encoder: Any, judged: Judged, cache: VectorCache) -> pl.DataFr
     return quality(judged, shown(index, judged, asked))
 
 
-def _hard(lexical: Any, texts: dict[str, str], ask: str) -> Callable[..., list[list[str]]]:
-    """Return what finds products with the words of a query, the nearest in meaning first."""
+def _hard(
+    lexical: Any, texts: dict[str, str], ask: str, asked: set[str]
+) -> Callable[..., list[list[str]]]:
+    """Return what finds products with the words of a query, the nearest in meaning first if a
+    model is there to say."""
 
-    def find(questions: Sequence[str], encode: Callable[..., Any]) -> list[list[str]]:
-        found = []
+    def find(questions: Sequence[str], encode: Callable[..., Any] | None) -> list[list[str]]:
+        found: list[list[str]] = []
         for question in questions:
+            if question not in asked:
+                found.append([])
+                continue
             hits = lexical.search(question.removeprefix(ask), None, NEAR)["item_id"].to_list()
             found.append(list(dict.fromkeys(texts[hit] for hit in hits if texts.get(hit))))
+        if encode is None:
+            return found
         distinct = list(dict.fromkeys(text for near in found for text in near))
         vector_of = dict(zip(distinct, encode(distinct), strict=True))
         sorted_ones = []

@@ -98,11 +98,32 @@ def init(
     return path
 
 
+def put(folder: Path, address: str, values: Mapping[str, Any], why: str) -> Path:
+    """Write settings of one part into `shop.toml`; the rest stays as it is.
+
+    Args:
+        folder: The shop's folder.
+        address: The part, such as `encoders.minilm`.
+        values: What to set, by name; those that are there are replaced.
+        why: A few words that are written behind each value.
+
+    Returns:
+        The file.
+
+    Raises:
+        BadConfig: A name or value is wrong; the file is left alone.
+    """
+    path = folder / config.FILE
+    config.set_values(path, address, values, why, parts())
+    return path
+
+
 def _names_in(found: Config) -> list[tuple[str, str]]:
     named = [("data.sources", each.source) for each in found.inputs.values()]
     named += [("ranking", found.train.ranker)]
     named += [("search.indexes", found.search.index), ("encoders.speech", found.search.speech)]
     named += [("encoders", found.search.encoder)] if found.search.encoder else []
+    named += [("encoders.cross", name) for name in (found.search.cross,) if name]
     named += [("encoders.images", name) for name in (found.search.pictures,) if name]
     named += [("recommenders", name) for name in found.train.recommenders + found.train.fused]
     named += [("features", name) for name in found.train.features]

@@ -11,31 +11,28 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
-import polars as pl
 
 from shopkeeper.engine import looks, settings
-from shopkeeper.engine.answering import answered
+from shopkeeper.engine.answering import answered, searched
 from shopkeeper.engine.answers import Answer, Receipt
 from shopkeeper.engine.catalogue import product_row, shown
+from shopkeeper.engine.follower import Follower, follow
 from shopkeeper.engine.live import Live
 from shopkeeper.engine.voice import ByVoice
 from shopkeeper.errors import BadRequest, NotFitted, NotFound, ShopkeeperError, unknown
 from shopkeeper.explain.sentences import reasons
 from shopkeeper.features import PURCHASE
 from shopkeeper.operations.bundles import Bundles
-from shopkeeper.schema import ITEM, PRODUCT_ID, PRODUCTS, RANK, SCORE, SOURCE
+from shopkeeper.schema import PRODUCT_ID
 from shopkeeper.streaming.events import normalise
 
 _log = logging.getLogger(__name__)
 
-REFRESH_S = 2.0
-"""How often a running shop looks whether a new bundle was published."""
 WORDS_MAX = 300
 """Characters of a query that count."""
 NO_EVENTS = "Recommendations come once `shopkeeper train` has events to learn from."
@@ -50,7 +47,6 @@ class Shop(ByVoice):
         self.config = settings.read(folder)
         self.bundles = Bundles(folder / "bundles")
         self._live: Live | None = None
-        self._checked_s = 0.0
         self._opening = threading.Lock()
 
     @classmethod
@@ -84,40 +80,34 @@ class Shop(ByVoice):
     @property
     def live(self) -> Live:
         """The models and state that answer; NotFitted before the first `train`."""
-        live = self._live
-        if live is None:
+        if self._live is None:
             with self._opening:
                 if self._live is None:
                     self._live = Live.load(self.folder, self.config, self.bundles)
-                return self._live
-        if time.monotonic() - self._checked_s > REFRESH_S and self._opening.acquire(blocking=False):
-            try:
-                self._follow(live)
-            finally:
-                self._checked_s = time.monotonic()
-                self._opening.release()
-        return live
+                    Follower(self._live, self.bundles).start()
+        return self._live
 
-    def _follow(self, live: Live) -> None:
-        """Take a newer bundle if there is one; a damaged one is logged and the old one kept."""
-        try:
-            if self.bundles.current() != live.version:
-                live.reload(self.config, self.bundles)
-        except ShopkeeperError as error:
-            _log.error("the new bundle cannot be used, the old one stays: %s", error)
+    def follow(self) -> None:
+        """Take a newer bundle and changed products at once; a running shop does so by itself."""
+        if self._live is not None:
+            follow(self._live, self.bundles)
 
     def ingest(self, file: str | Path | None = None, **wanted: Any) -> dict[str, Any]:
         """Load the inputs of the settings, or a file; `wanted` as in `engine.ingest.Wanted`."""
         from shopkeeper.engine.ingest import Wanted, ingest
 
         path = Path(file) if file else None
-        return ingest(self.folder, self.config, Wanted(file=path, **wanted))
+        done = ingest(self.folder, self.config, Wanted(file=path, **wanted))
+        self.follow()
+        return done
 
     def train(self) -> dict[str, Any]:
         """Learn from all that was loaded, measure, publish; see `engine.train`."""
         from shopkeeper.engine.train import train
 
-        return train(self.folder, self.config)
+        done = train(self.folder, self.config)
+        self.follow()
+        return done
 
     def evaluate(self, seeds: Sequence[int] = (0,)) -> dict[str, Any]:
         """Measure every recommender and the fusion on a temporal split; see `engine.evaluate`."""
@@ -139,6 +129,7 @@ class Shop(ByVoice):
         visitor_id: str | None = None,
         understand: bool = True,
         ignore: Sequence[str] = (),
+        personal: bool = True,
     ) -> Answer:
         """Find products by words.
 
@@ -150,10 +141,12 @@ class Shop(ByVoice):
             price_min: Lowest price, as shoppers see it.
             price_max: Highest price.
             sort: `relevance`, `price_asc`, `price_desc` or `newest`.
-            user_id: Who asks; results do not depend on it.
-            visitor_id: Which visitor asks; likewise.
+            user_id: The shopper, if known; see `personal`.
+            visitor_id: The browser, if not.
             understand: Whether errors are mended, and prices and attributes read out of the words.
             ignore: Keys of `understood.chips` that the shopper took back.
+            personal: Whether what suits the shopper may move up a little, as [search] personal
+                says. A product whose title or id was typed keeps its place.
 
         Returns:
             The page, with facets and what was understood.
@@ -164,9 +157,11 @@ class Shop(ByVoice):
         """
         began = time.perf_counter()
         self._check_size(k, offset)
-        del user_id, visitor_id
         live = self.live
-        found = live.find(
+        now, taste = live.now, None
+        if personal and self.config.search.personal:
+            taste = live.taste(now, user_id, visitor_id)
+        found = now.find(
             query[:WORDS_MAX],
             k=k,
             offset=offset,
@@ -175,13 +170,9 @@ class Shop(ByVoice):
             price_max=price_max,
             sort=sort,
             ignore=tuple(ignore) if understand else None,
+            lift=taste,
         )
-        page = found.page
-        rows = list(page.rows.select(ITEM, SCORE, RANK, SOURCE).iter_rows())
-        answer = answered(
-            live, rows, found.sentences(), page.total, began, notes=page.notes, facets=page.facets
-        )
-        return replace(answer, understood=found.understood)
+        return searched(now, found, began, taste)
 
     def search_by_picture(self, picture: bytes, *, k: int = 24) -> Answer:
         """Find products that look like a picture file; see `engine.looks.by_picture`."""
@@ -266,8 +257,8 @@ class Shop(ByVoice):
 
         Args:
             products: Merchant Center names with a decimal `price`; a known product keeps what is
-                not given. Price and availability count at once, new products are found by search
-                and recommended after the next `train`.
+                not given. All of it counts in the next search; new products are recommended after
+                the next `train`.
 
         Returns:
             How many were written.
@@ -278,7 +269,7 @@ class Shop(ByVoice):
         live = self.live
         if not products or len(products) > self.config.serving.size_max:
             raise BadRequest("products", f"products must hold 1 to {self.config.serving.size_max}.")
-        with live.lock:
+        with live.changing:
             rows = []
             for number, given in enumerate(products):
                 if not isinstance(given, Mapping):
@@ -287,8 +278,7 @@ class Shop(ByVoice):
                 old = live.catalogue.get(item) if item in live.catalogue else {}
                 row = product_row(given, f"products[{number}]", self.config.shop.currency, old)
                 rows.append(row | {"updated": datetime.now(UTC)})
-            live.records.upsert(pl.DataFrame(rows, schema=PRODUCTS))
-            live.catalogue.put(rows)
+            live.put(rows)
         return len(rows)
 
     def add_events(self, events: Sequence[Mapping[str, Any]]) -> Receipt:

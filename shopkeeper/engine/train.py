@@ -3,6 +3,7 @@
 import hashlib
 import shutil
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -22,13 +23,15 @@ from shopkeeper.engine.evaluate import measure, split_of
 from shopkeeper.engine.fusion import Fusion
 from shopkeeper.engine.known import known_of, lake_of, products_of
 from shopkeeper.engine.learn import Known, Learner, learn
-from shopkeeper.engine.live import SALES, UNDERSTANDING, save_fusion
+from shopkeeper.engine.models import CROSS, INDEXED, SALES, UNDERSTANDING, save_fusion
 from shopkeeper.engine.pictures import Pictures, learn_pictures
 from shopkeeper.engine.report import FUSION, write_report
+from shopkeeper.engine.search_order import learn_shop_order
 from shopkeeper.operations.bundles import Bundles
 from shopkeeper.schema import EVENT_NAME, ITEM, TIME, VECTOR
 from shopkeeper.search.suggest import Suggest
-from shopkeeper.search.text import product_text
+from shopkeeper.search.text import fingerprints, product_text
+from shopkeeper.search.understanding import Understanding
 from shopkeeper.tracing import stage
 
 
@@ -74,15 +77,16 @@ def train(folder: Path, config: Config) -> dict[str, Any]:
             fusion = _finish(known, learner, fusion, last)
         with stage("understanding"):
             reading = understanding.learn(folder, config, known.products, encoder)
+            asked = understanding.asked_often(folder, config, reading)
         bundles = Bundles(folder / "bundles")
         about = _about(known, learner, fusion, report) | {"loads": loads}
         with stage("publish"), bundles.writing(about) as new:
             for name, part in learner.recommenders.items():
                 registry.save(part, new / "recommenders" / name)
             save_fusion(fusion, new)
-            findable = Findable(known.products, encoder, vectors, pictures)
-            _write_search(new, config, findable, _sales(known, config.train.period_days * 3))
-            reading.save(new / UNDERSTANDING)
+            findable = Findable(known.products, encoder, vectors, pictures, reading, asked)
+            sales = _sales(known, config.train.period_days * 3)
+            _write_search(new, folder, config, findable, sales)
         shutil.rmtree(checkpoints, ignore_errors=True)
     return {"version": bundles.current(), "report": report, "metrics": about["metrics"]}
 
@@ -154,6 +158,9 @@ def _train_search(folder: Path, config: Config, loads: list[str]) -> dict[str, A
     with stage("encode"):
         encoder, vectors = encode(folder, config, products)
     pictures = learn_pictures(folder, config, products, vectors)
+    with stage("understanding"):
+        reading = understanding.learn(folder, config, products, encoder)
+        asked = understanding.asked_often(folder, config, reading)
     bundles = Bundles(folder / "bundles")
     about = {
         # A replayed shop lives on from its last event; without one, from now.
@@ -164,7 +171,8 @@ def _train_search(folder: Path, config: Config, loads: list[str]) -> dict[str, A
         "metrics": {},
     }
     with stage("publish"), bundles.writing(about) as new:
-        _write_search(new, config, Findable(products, encoder, vectors, pictures), Counter())
+        findable = Findable(products, encoder, vectors, pictures, reading, asked)
+        _write_search(new, folder, config, findable, Counter())
     return {"version": bundles.current(), "report": None, "metrics": {}}
 
 
@@ -177,20 +185,34 @@ class Findable:
     vectors: NDArray[np.float32]
     """One per product, [N, D]."""
     pictures: Pictures | None
+    reading: Understanding
+    asked: Mapping[str, float]
+    """Past searches that may be suggested."""
 
 
-def _write_search(folder: Path, config: Config, found: Findable, sales: Counter[str]) -> None:
-    registry.save(found.encoder, folder / "encoder")
+def _write_search(
+    new: Path, folder: Path, config: Config, found: Findable, sales: Counter[str]
+) -> None:
+    """Write what finds products into the new bundle."""
+    registry.save(found.encoder, new / "encoder")
     if found.pictures is not None:
-        found.pictures.save(folder)
+        found.pictures.save(new)
     index = _index(config, found.encoder)
     with stage("index"):
-        registry.save(index.build(found.products, found.vectors), folder / "search" / "index")
-    Suggest().build(found.products, sales).save(folder / "search")
+        index.build(found.products, found.vectors)
+    if hasattr(index, "order"):
+        with stage("order"):
+            learn_shop_order(folder, config, index, found.products, found.encoder)
+    registry.save(index, new / "search" / "index")
+    if (reader := encoding.cross(folder, config)) is not None:
+        registry.save(reader, new / CROSS)
+    fingerprints(found.products).write_parquet(new / INDEXED)
+    Suggest().build(found.products, sales, found.asked).save(new / "search")
+    found.reading.save(new / UNDERSTANDING)
     pl.DataFrame(
         {ITEM: list(sales), "baskets": list(sales.values())},
         schema={ITEM: pl.String, "baskets": pl.Float64},
-    ).write_parquet(folder / SALES)
+    ).write_parquet(new / SALES)
 
 
 def _index(config: Config, encoder: Encoder) -> Index:

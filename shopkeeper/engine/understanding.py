@@ -12,19 +12,19 @@ from typing import Any
 import polars as pl
 
 from shopkeeper.config import Config
-from shopkeeper.data import anomalies
 from shopkeeper.encoders import VectorCache
-from shopkeeper.engine import encoding
-from shopkeeper.engine.known import decided_of, lake_of, records_of
+from shopkeeper.engine import encoding, past_searches
+from shopkeeper.engine.known import records_of
+from shopkeeper.engine.past_searches import TERM
 from shopkeeper.errors import BadData
-from shopkeeper.schema import EVENT_ID, EVENT_NAME, ITEM, SESSION, TIME, USER, VISITOR, WANTS
+from shopkeeper.search import text
 from shopkeeper.search.understanding import Understanding, examples, synonyms
 from shopkeeper.search.understanding.intent import Examples, Intents
 from shopkeeper.search.understanding.synonyms import FILE, Pair
 
-TERM = "search_term"
-SEARCHES_MAX = 500_000
-"""How many of the newest searches are learned from."""
+VISITS_MIN = 3
+"""A search of fewer visits is suggested to nobody."""
+QUERY_CHARS_MAX = 60
 EXAMPLES_FOLDER = "intents"
 """A folder of the shop with examples of its own, in place of ours."""
 WORD_LETTERS_MIN = 3
@@ -51,13 +51,36 @@ def learn(folder: Path, config: Config, products: pl.DataFrame, encoder: Any) ->
     texts, labels = examples.read(own) if own.is_dir() else examples.read()
     vectors = VectorCache(folder / "cache" / "vectors").encode(encoder, texts, "query")
     intents = Intents().fit(Examples(texts, vectors, labels))
-    queries = Counter(_searches(folder, config)[TERM].to_list())
+    queries = Counter(past_searches.searches(folder, config)[TERM].to_list())
     return Understanding(intents).build(
         products,
         queries,
         pairs=synonyms.read(folder / FILE),
         sound=vocabulary(folder / "cache" / f"encoder-{encoder.address[1]}"),
     )
+
+
+def asked_often(folder: Path, config: Config, reading: Understanding) -> dict[str, int]:
+    """Return the past searches that may be suggested to others.
+
+    Args:
+        folder: The shop's folder.
+        config: Its settings.
+        reading: Knows which words are sound; an error is nothing to suggest.
+
+    Returns:
+        Clean queries, and in how many visits each was searched: at least `VISITS_MIN`, for what
+        one person typed is nobody else's business.
+    """
+    searches = past_searches.searches(folder, config).select("visit", TERM).unique()
+    asked = {(visit, text.clean(term, QUERY_CHARS_MAX)) for visit, term in searches.iter_rows()}
+    counts = Counter(query for _, query in asked)
+    sound = reading.spelling.is_sound
+    return {
+        query: visits
+        for query, visits in sorted(counts.items())
+        if visits >= VISITS_MIN and all(map(sound, text.words(query)))
+    }
 
 
 def mine(folder: Path, config: Config, vectors: bool = True) -> list[Pair]:
@@ -75,7 +98,7 @@ def mine(folder: Path, config: Config, vectors: bool = True) -> list[Pair]:
         BadData: Nothing was loaded yet, or the list cannot be read.
     """
     known = synonyms.read(folder / FILE)
-    found = synonyms.mine_visits(_visits(folder, config))
+    found = synonyms.mine_visits(list(past_searches.ended(folder, config).iter_rows()))
     if vectors:
         products = _products(folder, config)
         encoder = encoding.ready(folder, config, [products], threads=config.store.threads)
@@ -97,41 +120,6 @@ def decide(folder: Path, word: str, synonym: str, approved: bool) -> None:
     """Approve or reject one pair of the shop's list; NotFound if it is not there to reject."""
     pairs = synonyms.decided(listed(folder), word, synonym, approved)
     synonyms.write(folder / FILE, pairs)
-
-
-def _searches(folder: Path, config: Config) -> pl.DataFrame:
-    """Return the newest searches: visit, query and time; what anomalies mask is left out."""
-    return _events(folder, config, ("search", "view_search_results")).drop_nulls(TERM)
-
-
-def _visits(folder: Path, config: Config) -> list[tuple[str, str, str]]:
-    """Return visit, query, and the product that was looked at next, within half an hour."""
-    searches = _searches(folder, config).select("visit", TERM, TIME)
-    wanted = _events(folder, config, WANTS).drop_nulls(ITEM).select("visit", ITEM, TIME)
-    if searches.is_empty() or wanted.is_empty():
-        return []
-    ended = searches.sort(TIME).join_asof(
-        wanted.sort(TIME),
-        on=TIME,
-        by="visit",
-        strategy="forward",
-        tolerance="30m",
-        check_sortedness=False,
-    )
-    return list(ended.drop_nulls(ITEM).select("visit", TERM, ITEM).iter_rows())
-
-
-def _events(folder: Path, config: Config, names: tuple[str, ...]) -> pl.DataFrame:
-    """Return the newest events of some names with the visit that each belongs to."""
-    lake = lake_of(folder, config)
-    table = anomalies.learned(lake.table("events"), decided_of(folder, config, lake))
-    chosen = table.filter(table[EVENT_NAME].isin(names))
-    newest = chosen.order_by(chosen[TIME].desc(), chosen[EVENT_ID]).limit(SEARCHES_MAX)
-    columns = (SESSION, USER, VISITOR, TERM, ITEM, TIME)
-    rows: pl.DataFrame = newest.select(*columns).to_polars()
-    day = pl.col(TIME).dt.date().cast(pl.String)
-    person = pl.coalesce(USER, VISITOR) + " " + day
-    return rows.with_columns(pl.coalesce(SESSION, person).alias("visit")).drop_nulls("visit")
 
 
 def _products(folder: Path, config: Config) -> pl.DataFrame:

@@ -42,6 +42,10 @@ class Judged:
             {one: self.grades[one] for one in ids},
         )
 
+    def joined(self, other: "Judged") -> "Judged":
+        """Return the same with the queries of another too."""
+        return Judged(self.products, self.queries | other.queries, self.grades | other.grades)
+
     def split(self, share: float, seed: int) -> "tuple[Judged, Judged]":
         """Split the queries at random; equal texts fall on one side.
 
@@ -74,7 +78,19 @@ def read_judged(catalogue: Path, queries: Path, judgements: Path) -> Judged:
     Raises:
         BadData: A file or column is missing, a grade is no number, or nothing is left.
     """
-    products = _products(_table(catalogue, ("id", "title")))
+    return judge(read_products(catalogue), queries, judgements)
+
+
+def read_products(catalogue: Path) -> pl.DataFrame:
+    """Read a table of products, CSV, TSV or Parquet; what we have no word for is described.
+
+    Raises BadData: The file is missing or broken, or has no `id` or `title`.
+    """
+    return _products(_table(catalogue, ("id", "title")))
+
+
+def judge(products: pl.DataFrame, queries: Path, judgements: Path) -> Judged:
+    """Read what is right among products that are known already; see `read_judged`."""
     asked = _table(queries, ("query_id", "query")).drop_nulls(("query_id", "query"))
     said = _table(judgements, ("query_id", "id", "grade"))
     said = said.with_columns(pl.col("grade").cast(pl.Float64, strict=False))
@@ -85,7 +101,7 @@ def read_judged(catalogue: Path, queries: Path, judgements: Path) -> Judged:
     if said.is_empty():
         raise BadData(
             f"No row of {judgements} has a grade above 0 for a query of {queries} and a product of "
-            f"{catalogue}. Check that the ids are written alike."
+            "the catalogue. Check that the ids are written alike."
         )
     grades: dict[str, dict[str, float]] = {}
     for query, product, grade in said.select("query_id", "id", "grade").iter_rows():

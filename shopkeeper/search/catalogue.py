@@ -4,14 +4,15 @@ Ties an index to what is known of the products. An empty query browses by sales.
 frozen: prices and stock come with every call. Knows nothing of shoppers.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Self
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from shopkeeper.contracts import Index
+from shopkeeper.contracts import Hits, Index, Numbered
 from shopkeeper.errors import BadRequest
 from shopkeeper.schema import ITEM, RANK, SCORE, SOURCE
 from shopkeeper.search import filters as narrowing
@@ -21,6 +22,10 @@ from shopkeeper.search.filters import Attributes, Filters, Rows
 K_MAX = 1_000
 DEEPER = 10
 """How many times more matches are looked at where a filter leaves too few."""
+ENOUGH = 50
+"""So many matches that pass a filter are enough to look no deeper."""
+Lift = Callable[[Rows], NDArray[np.float32]]
+"""What else speaks for each of some rows of the products, from 0 to 1."""
 QUOTED_CHARS_MAX = 60
 
 PAGE = {ITEM: pl.String, SCORE: pl.Float32, RANK: pl.UInt32, SOURCE: pl.String}
@@ -29,10 +34,19 @@ PAGE = {ITEM: pl.String, SCORE: pl.Float32, RANK: pl.UInt32, SOURCE: pl.String}
 
 @dataclass(frozen=True)
 class SearchPage:
-    """A page of found products and what a shopper may do next."""
+    """A page of found products and what a shopper may do next; K products."""
 
-    rows: pl.DataFrame
-    """`item_id`, `score`, `rank`, `source`, best first."""
+    ids: list[str]
+    """Best first."""
+    scores: list[float]
+    sources: list[str]
+    """Who found each product."""
+    places: list[int]
+    """The row of each in the table of products."""
+    raised: list[bool]
+    """Whether each stands higher than without `lift`."""
+    first_rank: int
+    """The rank of the first product over all pages, from 1."""
     total: int
     """How many products there are to page through."""
     facets: dict[str, list[tuple[str, int]]] = field(default_factory=dict)
@@ -40,17 +54,83 @@ class SearchPage:
     notes: list[str] = field(default_factory=list)
     """What the shopper should know, such as that a word was not found."""
 
+    @property
+    def rows(self) -> pl.DataFrame:
+        """`item_id`, `score`, `rank`, `source`, best first."""
+        ranks = range(self.first_rank, self.first_rank + len(self.ids))
+        columns = {ITEM: self.ids, SCORE: self.scores, RANK: ranks, SOURCE: self.sources}
+        return pl.DataFrame(columns, schema=PAGE)
+
 
 @dataclass(frozen=True)
 class _Found:
-    """Products that match the words, before filters; best first."""
+    """K products that match the words, before filters; best first."""
 
     rows: Rows
     scores: NDArray[np.float32]
-    sources: NDArray[np.object_]
+    source: Rows
+    """Who found each: a place in `sources`. Shape [K]."""
+    sources: tuple[str, ...]
     notes: list[str] = field(default_factory=list)
+    num_hits: int = 0
+    """How many products were found, also those that are no longer sold."""
     complete: bool = True
     """Whether these are all; False if more were cut off."""
+
+    def sources_of(self, rows: Rows) -> list[str]:
+        """Name who found each of some rows."""
+        if len(self.sources) == 1:
+            return [self.sources[0]] * len(rows)
+        return [self.sources[at] for at in self.source[_places(rows, self.rows)]]
+
+
+@dataclass(frozen=True)
+class _Ranked:
+    """M products that match and pass, in their order."""
+
+    before: Rows
+    """Without `lift`."""
+    rows: Rows
+    scores: NDArray[np.float32]
+
+    def page(
+        self,
+        page: Rows,
+        attributes: Attributes,
+        found: _Found,
+        offset: int,
+        total: int,
+        facets: dict[str, list[tuple[str, int]]],
+        notes: list[str],
+    ) -> SearchPage:
+        """Tell what a shopper sees of some of these rows."""
+        at = _places(page, self.rows)
+        return SearchPage(
+            ids=attributes.ids(page),
+            scores=self.scores[at].tolist(),
+            sources=found.sources_of(page),
+            places=page.tolist(),
+            raised=(at < _places(page, self.before)).tolist(),
+            first_rank=offset + 1,
+            total=total,
+            facets=facets,
+            notes=notes,
+        )
+
+
+@dataclass(frozen=True)
+class _Known:
+    """A table of products and what was derived from it; N products."""
+
+    attributes: Attributes
+    row_of: Rows
+    """The row of each product of the index, -1 for one that is no longer sold."""
+
+    @classmethod
+    def of(cls, index: Index, attributes: Attributes) -> "_Known":
+        """Look up the products of an index; nothing for one that does not number them."""
+        ids = index.ids.tolist() if isinstance(index, Numbered) else []
+        return cls(attributes, attributes.rows(ids))
 
 
 class ProductSearch:
@@ -62,6 +142,8 @@ class ProductSearch:
 
         popularity_weight: float = 0.1
         """How far the best seller moves up beside equal texts, as a share of the best score."""
+        lift_weight: float = 0.1
+        """How far `lift` moves a product up beside equal texts, as a share of the best score."""
         matches_max: int = 1_000
         """How many matches are looked at, counted and paged through."""
         group: bool = True
@@ -72,15 +154,41 @@ class ProductSearch:
                 raise ValueError(
                     f"popularity_weight must be from 0 to 1, but is {self.popularity_weight}."
                 )
+            if not 0 <= self.lift_weight <= 1:
+                raise ValueError(f"lift_weight must be from 0 to 1, but is {self.lift_weight}.")
             if self.matches_max < 1:
                 raise ValueError(f"matches_max must be at least 1, but is {self.matches_max}.")
 
     def __init__(self, index: Index, config: Config | None = None) -> None:
         self.index = index
         self.config = config or self.Config()
-        self._seen: Attributes | None = None
+        self._seen: _Known | None = None
         self._sales: tuple[object, Attributes, NDArray[np.float32]] | None = None
         self._shelves: tuple[NDArray[np.float32], _Found] | None = None
+
+    def moved(
+        self, index: Index, products: pl.DataFrame, popularity: Mapping[str, float] | None
+    ) -> Self:
+        """Return the same search of another index or table; this one may go on answering.
+
+        All that its first search would wait for is done, and what did not change is taken over.
+        """
+        made = type(self)(index, self.config)
+        made._sales, made._shelves, seen = self._sales, self._shelves, self._seen
+        if seen is not None and seen.attributes.products is products:
+            made._seen = _Known.of(index, seen.attributes)
+        attributes = made._known(products).attributes
+        for name in narrowing.FACETS:
+            if name in products.columns:
+                attributes.column(name)
+        attributes.usual_ratio()
+        attributes.titled(np.zeros(0, np.int64), "")
+        made._browse(made._prior(attributes, popularity))
+        return made
+
+    def attributes(self, products: pl.DataFrame) -> Attributes:
+        """Return what is known of a table of products."""
+        return self._known(products).attributes
 
     def search(  # noqa: PLR0913
         self,
@@ -96,6 +204,7 @@ class ProductSearch:
         sort: str = "relevance",
         group: bool | None = None,
         popularity: Mapping[str, float] | None = None,
+        lift: Lift | None = None,
     ) -> SearchPage:
         """Answer one search.
 
@@ -112,67 +221,73 @@ class ProductSearch:
             sort: `relevance`, `price_asc`, `price_desc` or `newest`.
             group: Whether variants are shown as one; the setting if None.
             popularity: Pieces sold by product id; pass the same object while nothing changed.
+            lift: What else speaks for each of some products, from 0 to 1. It moves none past
+                another that is `lift_weight` better, and none whose title or id is the query.
 
         Returns:
             The page; empty with a note where nothing was found. BadRequest names the field that is
             out of range, or the attribute or order that is not there.
         """
         _check(k, offset, sort)
-        chosen = filters or {}
-        attributes = self._attributes(products)
-        prior = self._prior(attributes, popularity)
-        limits = (chosen, price_min, price_max)
+        known = self._known(products)
+        attributes, prior = known.attributes, self._prior(known.attributes, popularity)
+        limits = (filters or {}, price_min, price_max)
         browsing = not query.strip()
-        found = self._browse(prior) if browsing else self._find(query, vector, attributes)
+        found = self._browse(prior) if browsing else self._find(query, vector, known)
         rows = narrowing.narrow(attributes, found.rows, *limits)
-        if not found.complete and len(rows) < min(len(found.rows), offset + k):
-            # The filter left too few of the best matches: look deeper once.
-            found = self._find(query, vector, attributes, deep=True)
+        if not found.complete and len(rows) < min(found.num_hits, ENOUGH):
+            # Most of the best matches are sold no more or do not pass: look deeper once. Whatever
+            # page is asked for, or pages would not join.
+            found = self._find(query, vector, known, deep=True)
             rows = narrowing.narrow(attributes, found.rows, *limits)
         notes = [*found.notes, *self._excuse(query, found, rows)]
         counted = narrowing.facets(attributes, found.rows, *limits)
-        scores = self._weigh(found, attributes, prior, browsing)
+        ranked = _Ranked(rows, rows, prior[rows])
         if not browsing:
-            rows = rows[np.argsort(-scores[rows], kind="stable")]
-        rows = narrowing.arrange(attributes, rows, sort)
+            ranked = self._ranked(query, attributes, found, rows, prior, lift)
+        shown = narrowing.arrange(attributes, ranked.rows, sort)
         if self.config.group if group is None else group:
-            rows = narrowing.one_per_group(attributes, rows)
-        page = rows[offset : offset + k]
-        return SearchPage(
-            _table(attributes, page, scores, found, offset), len(rows), counted, notes
-        )
+            shown = narrowing.one_per_group(attributes, shown)
+        page = shown[offset : offset + k]
+        return ranked.page(page, attributes, found, offset, len(shown), counted, notes)
 
     def _find(
-        self,
-        query: str,
-        vector: NDArray[np.float32] | None,
-        attributes: Attributes,
-        deep: bool = False,
+        self, query: str, vector: NDArray[np.float32] | None, known: _Known, deep: bool = False
     ) -> _Found:
         """Ask the index, and drop what is no longer sold."""
         if not text.words(query, text.QUERY_CHARS_MAX):
             note = f"There are no words in '{_quoted(query)}' to search for."
-            return _Found(*_nothing(), notes=[note])
+            nothing = np.zeros(0, np.int64)
+            return _Found(nothing, np.zeros(0, np.float32), nothing, ("",), notes=[note])
         depth = self.config.matches_max * (DEEPER if deep else 1)
-        hits = self.index.search(query, vector, depth)
-        rows = attributes.rows(hits[ITEM].to_list())
+        if isinstance(self.index, Numbered):
+            hits = self.index.hits(query, vector, depth)
+            rows = known.row_of[hits.rows]
+        else:
+            hits, ids = _hits(self.index, self.index.search(query, vector, depth))
+            rows = known.attributes.rows(ids)
         sold = rows >= 0
-        scores = hits[SCORE].to_numpy()[sold]
-        name = type(self.index).__name__.lower()
-        sources = hits[SOURCE].to_numpy() if SOURCE in hits.columns else np.full(len(rows), name)
-        sources = sources[sold].astype(object)
+        source = hits.source[sold]
         notes: list[str] = getattr(self.index, "notes", lambda _: [])(query)
-        if len(sources) and set(sources) == {"dense"} and name != "dense":
+        if len(source) and len(hits.sources) > 1 and (source == _place(hits, "dense")).all():
             notes = [f"No product has the words '{_quoted(query)}'; these are near in meaning."]
-        return _Found(rows[sold], scores, sources, notes, hits.height < depth or deep)
+        return _Found(
+            rows=rows[sold],
+            scores=hits.scores[sold],
+            source=source,
+            sources=hits.sources,
+            notes=notes,
+            num_hits=len(rows),
+            complete=len(rows) < depth or deep,
+        )
 
     def _browse(self, prior: NDArray[np.float32]) -> _Found:
         """Return every product, best sellers first; kept while sales are the same."""
         kept = self._shelves
         if kept is None or kept[0] is not prior:
             rows = np.argsort(-prior, kind="stable")
-            sources = np.full(len(prior), "browse", dtype=object)
-            self._shelves = kept = (prior, _Found(rows, prior[rows], sources))
+            found = _Found(rows, prior[rows], np.zeros(len(rows), np.int64), ("browse",))
+            self._shelves = kept = (prior, found)
         return kept[1]
 
     def _excuse(self, query: str, found: _Found, rows: Rows) -> list[str]:
@@ -184,28 +299,36 @@ class ProductSearch:
             return [f"No product{quoted} with these filters; {len(found.rows)} do without them."]
         return [f"No product{quoted}."]
 
-    def _weigh(
+    def _ranked(
         self,
-        found: _Found,
+        query: str,
         attributes: Attributes,
+        found: _Found,
+        rows: Rows,
         prior: NDArray[np.float32],
-        browsing: bool,
-    ) -> NDArray[np.float32]:
-        """Return a score per product of the shop: share of the best score, and sales. Shape [N]."""
-        if browsing:
-            return prior
-        scores = np.zeros(len(attributes), dtype=np.float32)
-        best = max(float(found.scores.max(initial=0.0)), 1e-9)
-        relevance = found.scores / np.float32(best)
-        boost = np.float32(self.config.popularity_weight)
-        scores[found.rows] = relevance + boost * prior[found.rows]
-        return scores
+        lift: Lift | None,
+    ) -> _Ranked:
+        """Order found rows by the share of the best score, and what sales and `lift` add to it."""
+        scores = found.scores[_places(rows, found.rows)] / max(
+            float(found.scores.max(initial=0.0)), 1e-9
+        )
+        scores = scores + np.float32(self.config.popularity_weight) * prior[rows]
+        order = np.argsort(-scores, kind="stable")
+        rows, scores = rows[order], scores[order]
+        if lift is None or not len(rows):
+            return _Ranked(rows, rows, scores)
+        lifted = scores + np.float32(self.config.lift_weight) * lift(rows)
+        named = _named(query, attributes, rows)
+        order = np.arange(len(rows))
+        by_lift = np.argsort(-lifted, kind="stable")
+        order[~named] = by_lift[~named[by_lift]]
+        return _Ranked(rows, rows[order], lifted[order])
 
-    def _attributes(self, products: pl.DataFrame) -> Attributes:
-        """Return what is known of `products`, kept while it is the same table."""
+    def _known(self, products: pl.DataFrame) -> _Known:
+        """Return what is derived from `products`, kept while it is the same table."""
         seen = self._seen
-        if seen is None or seen.products is not products:
-            self._seen = seen = Attributes(products)
+        if seen is None or seen.attributes.products is not products:
+            self._seen = seen = _Known.of(self.index, Attributes(products))
         return seen
 
     def _prior(
@@ -234,26 +357,36 @@ def _check(k: int, offset: int, sort: str) -> None:
     narrowing.check_sort(sort)
 
 
-def _nothing() -> tuple[Rows, NDArray[np.float32], NDArray[np.object_]]:
-    return np.zeros(0, np.int64), np.zeros(0, np.float32), np.zeros(0, object)
+def _places(rows: Rows, among: Rows) -> Rows:
+    """Return where each of `rows` stands in `among`, which has them all, each once."""
+    if rows is among or not len(rows):
+        return np.arange(len(rows))
+    order = np.argsort(among)
+    places: Rows = order[np.searchsorted(among, rows, sorter=order)]
+    return places
 
 
-def _table(
-    attributes: Attributes, page: Rows, scores: NDArray[np.float32], found: _Found, offset: int
-) -> pl.DataFrame:
-    """Return the rows of a page as `PAGE`."""
-    place_of = np.zeros(len(attributes), dtype=np.int64)
-    place_of[found.rows] = np.arange(len(found.rows))
-    place = place_of[page]
-    return pl.DataFrame(
-        {
-            ITEM: attributes.ids(page),
-            SCORE: scores[page],
-            RANK: range(offset + 1, offset + 1 + len(page)),
-            SOURCE: found.sources[place].tolist(),
-        },
-        schema=PAGE,
-    )
+def _named(query: str, attributes: Attributes, rows: Rows) -> NDArray[np.bool_]:
+    """Say which rows have the query as their title or id, spelled alike."""
+    named = attributes.titled(rows, query[: text.QUERY_CHARS_MAX])
+    by_id = attributes.row_of.get(query.strip())
+    return named if by_id is None else named | (rows == by_id)
+
+
+def _hits(index: Index, table: pl.DataFrame) -> tuple[Hits, list[str]]:
+    """Read the table of an index that does not number its products; their ids come beside."""
+    rows = np.arange(table.height)
+    scores, name = table[SCORE].to_numpy(), type(index).__name__.lower()
+    if SOURCE not in table.columns:
+        return Hits(rows, scores, np.zeros(len(rows), np.int64), (name,)), table[ITEM].to_list()
+    column = narrowing.Column(table[SOURCE])
+    return Hits(rows, scores, column.codes.astype(np.int64), tuple(column.values)), table[
+        ITEM
+    ].to_list()
+
+
+def _place(hits: Hits, source: str) -> int:
+    return hits.sources.index(source) if source in hits.sources else -1
 
 
 def _quoted(query: str) -> str:

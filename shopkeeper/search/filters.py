@@ -4,8 +4,8 @@ Works on row numbers of one product table, whose columns become small integer ar
 they are asked for; a search then touches only the rows it found. Knows nothing of words or scores.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from bisect import bisect_left
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import polars as pl
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from shopkeeper.errors import BadRequest, unknown
 from shopkeeper.schema import CATEGORY, PRICE, PRODUCT_ID
+from shopkeeper.search import text
 
 Rows = NDArray[np.int64]
 Filters = Mapping[str, Sequence[str] | str]
@@ -23,18 +24,36 @@ FACETS = (CATEGORY, "brand", "size", "color", "availability")
 FACET_VALUES_MAX = 20
 PATH = " > "
 """Between the steps of a category path."""
+LAST = "\U0010ffff"
 
 
-@dataclass(frozen=True)
 class Column:
-    """An attribute of every product as small numbers; 0 where the product has none."""
+    """An attribute of every product as small numbers; 0 where the product has none. N products."""
 
-    values: list[str]
-    """Distinct values; the first stands for none."""
-    codes: NDArray[np.int32]
-    """Which value each product has. Shape [N]."""
-    small: list[str]
-    """The values in small letters, to compare with."""
+    def __init__(self, texts: pl.Series) -> None:
+        texts = texts.cast(pl.String, strict=False).fill_null("")
+        self.values = ["", *texts.filter(texts != "").unique().sort().to_list()]
+        """Distinct values; the first stands for none."""
+        # Categories of such a type are numbered in the order given.
+        numbers = texts.cast(pl.Enum(self.values)).to_physical()
+        self.codes: NDArray[np.int32] = numbers.to_numpy().astype(np.int32)
+        """Which value each product has. Shape [N]."""
+        self._small = sorted((value.casefold(), code) for code, value in enumerate(self.values))
+
+    def allowed(self, wanted: Iterable[str], below: bool) -> NDArray[np.bool_]:
+        """Say for each value whether it is one of `wanted`, or `below` one as a path."""
+        found = np.zeros(len(self.values), dtype=bool)
+        for value in {value.casefold() for value in wanted if value}:
+            found[self._between(value, value)] = True
+            if below:
+                found[self._between(value + PATH, value + PATH + LAST)] = True
+        return found
+
+    def _between(self, first: str, last: str) -> list[int]:
+        """Return the codes of values from `first` to `last` in small letters."""
+        begin = bisect_left(self._small, (first, -1))
+        end = bisect_left(self._small, (last, len(self.values)))
+        return [code for _, code in self._small[begin:end]]
 
 
 class Attributes:
@@ -47,7 +66,13 @@ class Attributes:
         self.products = products
         self._columns: dict[str, Column] = {}
         self._numbers: dict[str, NDArray[np.float64]] = {}
-        self.row_of = {name: row for row, name in enumerate(products[PRODUCT_ID])}
+        names = products[PRODUCT_ID].to_list()
+        self.row_of = dict(zip(names, range(len(names)), strict=True))
+        self._names = np.array(names, dtype=object)
+        self._spelled: dict[int, str] = {}
+        self._letters: NDArray[np.int64] | None = None
+        self._titles: list[str | None] = []
+        self._ratio: NDArray[np.float64] | None = None
 
     def __len__(self) -> int:
         return self.products.height
@@ -59,7 +84,24 @@ class Attributes:
 
     def ids(self, rows: Rows) -> list[str]:
         """Return the ids of `rows`."""
-        return self.products[PRODUCT_ID].gather(rows).to_list()
+        found: list[str] = self._names[rows].tolist()
+        return found
+
+    def titled(self, rows: Rows, title: str) -> NDArray[np.bool_]:
+        """Say which of `rows` have a title that is spelled like `title`."""
+        wanted = text.spelled(title)
+        if self._letters is None:
+            self._titles = self.products["title"].to_list()
+            letters = self.products["title"].str.replace_all(r"[^\p{L}\p{N}]", "")
+            self._letters = letters.str.len_chars().fill_null(0).to_numpy().astype(np.int64)
+        found = np.zeros(len(rows), dtype=bool)
+        # Accents and ligatures change a title's length a little.
+        for at in np.flatnonzero(np.abs(self._letters[rows] - len(wanted)) <= 2).tolist():
+            row = int(rows[at])
+            if row not in self._spelled:
+                self._spelled[row] = text.spelled(self._titles[row])
+            found[at] = self._spelled[row] == wanted
+        return found
 
     def column(self, name: str) -> Column:
         """Return attribute `name` of every product.
@@ -70,11 +112,7 @@ class Attributes:
             detail = unknown("product attribute", name, self.products.columns)
             raise BadRequest("filters", str(detail))
         if name not in self._columns:
-            texts = self.products[name].cast(pl.String, strict=False).fill_null("")
-            values = ["", *sorted(set(texts.unique().to_list()) - {""})]
-            code = {value: number for number, value in enumerate(values)}
-            codes = np.fromiter(map(code.__getitem__, texts), dtype=np.int32, count=len(texts))
-            self._columns[name] = Column(values, codes, [value.casefold() for value in values])
+            self._columns[name] = Column(self.products[name])
         return self._columns[name]
 
     def numbers(self, name: str) -> NDArray[np.float64]:
@@ -88,6 +126,17 @@ class Attributes:
                 found = np.full(len(self), np.nan)
             self._numbers[name] = found
         return self._numbers[name]
+
+    def usual_ratio(self) -> NDArray[np.float64]:
+        """Return the logarithm of each price beside the usual one of its category, NaN for none."""
+        if self._ratio is None:
+            prices, codes = self.numbers(PRICE), self.column(CATEGORY).codes
+            table = pl.DataFrame({"code": codes, "price": prices}).with_row_index()
+            sold = table.filter(pl.col("price") > 0)
+            ratio = (pl.col("price") / pl.col("price").median().over("code")).log()
+            self._ratio = np.full(len(self), np.nan)
+            self._ratio[sold["index"].to_numpy()] = sold.select(ratio)["price"].to_numpy()
+        return self._ratio
 
 
 def narrow(
@@ -111,15 +160,8 @@ def narrow(
         Product rows. Shape [at most M]. BadRequest if there is no such attribute, or the price
         range is empty or negative.
     """
-    _check_prices(price_min, price_max)
-    for name, wanted in filters.items():
-        column = attributes.column(name)
-        rows = rows[_allowed(name, column.small, _listed(wanted))[column.codes[rows]]]
-    if price_min is not None:
-        rows = rows[attributes.numbers(PRICE)[rows] >= price_min]
-    if price_max is not None:
-        rows = rows[attributes.numbers(PRICE)[rows] <= price_max]
-    return rows
+    masks = _masks(attributes, rows, filters, price_min, price_max)
+    return rows[_all(masks, len(rows))]
 
 
 def facets(
@@ -144,24 +186,60 @@ def facets(
     Returns:
         Values and counts by attribute, most frequent first; attributes without values left out.
     """
-    passed = narrow(attributes, rows, filters, price_min, price_max)
+    masks = _masks(attributes, rows, filters, price_min, price_max)
+    passed = rows[_all(masks, len(rows))]
     counted: dict[str, list[tuple[str, int]]] = {}
     for name in (*FACETS, *(name for name in filters if name not in FACETS)):
         if name not in attributes.products.columns:
             continue
         seen = passed
         if name in filters and name != CATEGORY:
-            others = {other: wanted for other, wanted in filters.items() if other != name}
-            seen = narrow(attributes, rows, others, price_min, price_max)
+            others = {other: mask for other, mask in masks.items() if other != name}
+            seen = rows[_all(others, len(rows))]
         column = attributes.column(name)
+        if len(column.values) == 1:
+            continue
         counts = np.bincount(column.codes[seen], minlength=len(column.values))
-        found = {column.values[at]: int(counts[at]) for at in np.flatnonzero(counts) if at}
+        counts[0] = 0
         if name == CATEGORY:
+            there = np.flatnonzero(counts)
+            found = {column.values[at]: int(counts[at]) for at in there}
             found = _steps(found, _listed(filters.get(CATEGORY, ())))
+        else:
+            most = min(FACET_VALUES_MAX, len(counts))
+            there = np.flatnonzero(counts >= max(np.partition(counts, -most)[-most], 1))
+            found = {column.values[at]: int(counts[at]) for at in there}
         if found:
             best = sorted(found.items(), key=lambda pair: (-pair[1], pair[0]))
             counted[name] = best[:FACET_VALUES_MAX]
     return counted
+
+
+def _masks(
+    attributes: Attributes,
+    rows: Rows,
+    filters: Filters,
+    price_min: int | None,
+    price_max: int | None,
+) -> dict[str, NDArray[np.bool_]]:
+    """Say for each filter by attribute, and for the price, which rows pass."""
+    _check_prices(price_min, price_max)
+    masks = {}
+    for name, wanted in filters.items():
+        column = attributes.column(name)
+        masks[name] = column.allowed(_listed(wanted), name == CATEGORY)[column.codes[rows]]
+    if price_min is not None:
+        masks["price from"] = attributes.numbers(PRICE)[rows] >= price_min
+    if price_max is not None:
+        masks["price to"] = attributes.numbers(PRICE)[rows] <= price_max
+    return masks
+
+
+def _all(masks: Mapping[str, NDArray[np.bool_]], size: int) -> NDArray[np.bool_]:
+    found = np.ones(size, dtype=bool)
+    for mask in masks.values():
+        found &= mask
+    return found
 
 
 def arrange(attributes: Attributes, rows: Rows, sort: str) -> Rows:
@@ -208,13 +286,6 @@ def _check_prices(price_min: int | None, price_max: int | None) -> None:
 
 def _listed(wanted: Sequence[str] | str) -> list[str]:
     return [wanted] if isinstance(wanted, str) else list(wanted)
-
-
-def _allowed(name: str, small: list[str], wanted: list[str]) -> NDArray[np.bool_]:
-    """Say for each value whether it is wanted."""
-    exact = {value.casefold() for value in wanted if value}
-    begins = tuple(value + PATH for value in exact) if name == CATEGORY else ()
-    return np.array([value in exact or value.startswith(begins) for value in small], dtype=bool)
 
 
 def _steps(counts: dict[str, int], chosen: list[str]) -> dict[str, int]:

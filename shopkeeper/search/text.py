@@ -6,12 +6,14 @@ of neighbours, since they are written without spaces; to Chinese ones come the w
 finds, so that a pair which is a word counts twice. Knows nothing of indexes or shops.
 """
 
+import hashlib
 import re
 import unicodedata
 
 import polars as pl
 import rjieba
 
+from shopkeeper.schema import PRODUCT_ID
 from shopkeeper.search.languages import language
 
 QUERY_CHARS_MAX = 300
@@ -107,6 +109,11 @@ def spoken(text: str | None, chars_max: int | None = None) -> list[str]:
     return [part for word in found for part in (_cut(word) if chinese else [word])]
 
 
+def spelled(text: str | None, chars_max: int | None = None) -> str:
+    """Return the letters and digits of `text`, clean; equal where two texts are spelled alike."""
+    return "".join(filter(str.isalnum, clean(text, chars_max)))
+
+
 def _words(plain: str) -> list[str]:
     """Split clean text at what is neither letter nor digit, sizes joined to their units."""
     plain = plain.replace("'", "").replace("’", "")
@@ -159,6 +166,29 @@ def product_text(products: pl.DataFrame) -> pl.Series:
     parts = [pl.col(name).str.strip_chars().replace("", None) for name in columns]
     line = pl.concat_str(parts, separator=", ", ignore_nulls=True)
     return products.select(line.fill_null("").str.replace_all(r"\s+", " ").alias("text"))["text"]
+
+
+SEARCHED = ("title", "brand", "product_type", "description", "color", "size")
+"""The columns whose words or meaning an index may hold."""
+
+
+def fingerprints(products: pl.DataFrame) -> pl.DataFrame:
+    """Return `id` and `fingerprint`, a number that changes with what indexes hold of a product.
+
+    Args:
+        products: `schema.PRODUCTS` rows; columns that lack count as null.
+
+    Returns:
+        A row for each product, the same on every machine.
+    """
+    found = [name for name in SEARCHED if name in products.columns]
+    parts = [pl.col(name).cast(pl.String).fill_null("\0") for name in found]
+    lines = products.select(pl.concat_str(parts, separator="\x1f").alias("line"))["line"]
+    digests = (hashlib.blake2b(line.encode(), digest_size=8).digest() for line in lines)
+    numbers = [int.from_bytes(digest, "big") for digest in digests]
+    return products.select(PRODUCT_ID).with_columns(
+        pl.Series("fingerprint", numbers, dtype=pl.UInt64)
+    )
 
 
 def _without_size(products: pl.DataFrame) -> pl.DataFrame:

@@ -181,6 +181,10 @@ class OnlineState:
         with self._lock:
             return self._names[first:]
 
+    def named(self, steps: Steps) -> list[str]:
+        """Return the product of each step."""
+        return [self._names[item] for item in steps.item.tolist()]
+
     def history(self, user_id: str | None, visitor_id: str | None = None) -> list[Step]:
         """Return `steps` in words."""
         return self._told(self.steps(user_id, visitor_id))

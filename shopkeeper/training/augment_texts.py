@@ -87,6 +87,18 @@ def noisy_text(text: str, noise: Noise, random: np.random.Generator) -> str:
     return typed if typed.strip() or not text.strip() else text
 
 
+def mistyped(word: str, random: np.random.Generator, keyboard: str = "qwerty") -> str:
+    """Return a word with one error of a hand on a keyboard; words that are too short stay."""
+    if len(word) < WORD_LETTERS_MIN:
+        return word
+    at, kind = int(random.integers(len(word))), int(random.integers(len(_ERRORS) - 1))
+    if kind == SWAP:
+        at = min(at, len(word) - 2)
+        return word[:at] + word[at + 1] + word[at] + word[at + 2 :]
+    wrong = _ERRORS[kind](word[at], Noise(keyboard=keyboard), random)
+    return word[:at] + wrong + word[at + 1 :]
+
+
 @cache
 def neighbours(keyboard: str) -> dict[str, str]:
     """Return the neighbouring letters of every letter of a keyboard."""

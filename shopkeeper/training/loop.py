@@ -81,6 +81,26 @@ class Outcome:
     done: bool = False
 
 
+class Lazy(Sequence[Batch]):
+    """Batches of an epoch that are made when their turn comes, by their number from 0."""
+
+    def __init__(self, size: int, make: Callable[[int], Batch]) -> None:
+        self._size, self._make = size, make
+
+    def __len__(self) -> int:
+        """Return how many there are."""
+        return self._size
+
+    def __getitem__(self, number: Any) -> Any:
+        """Return one, or those of a slice, which are made when their turn comes too."""
+        if isinstance(number, slice):
+            chosen = range(*number.indices(self._size))
+            return Lazy(len(chosen), lambda at: self._make(chosen[at]))
+        if not 0 <= number < self._size:
+            raise IndexError(number)
+        return self._make(number)
+
+
 def train(
     network: nn.Module,
     batches: Callable[[int], Sequence[Batch]],

@@ -3,13 +3,11 @@
 Source: softmax over the cosines of a batch (Henderson et al., 2017) both ways, with negatives that
 are hard for the model as it stands (ANCE, Xiong et al., ICLR 2021), and where wanted nested widths
 (Matryoshka, Kusupati et al., NeurIPS 2022) and perturbed embeddings (FGM, Miyato et al., ICLR
-2017); LoRA and AdaLoRA by peft, merged into the weights at the end. What comes out is a folder like
-the one that went in. Knows nothing of shops: who knows hands in pairs and a way to find hard texts.
+2017). How much of the model learns is for `text_methods`. What comes out is a folder like the one
+that went in. Knows nothing of shops: who knows hands in pairs and a way to find hard texts.
 """
 
 import json
-import shutil
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,15 +19,16 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from shopkeeper.errors import BadData
-from shopkeeper.training.loop import Outcome, Plan, fast_bfloat16, train
+from shopkeeper.training.loop import Lazy, Outcome, Plan, fast_bfloat16, train
+from shopkeeper.training.text_methods import METHODS, learning, load, save
+from shopkeeper.training.text_model import TextModel, Tokens, pooled
 
 # B pairs of a batch, P texts of a batch that may be the answer, T tokens, D width
 
-METHODS = {"full": 5e-5, "top_layers": 1e-4, "lora": 5e-4, "adalora": 1e-3}
-"""How much of the encoder learns, and at which rate."""
-
 Encode = Callable[[Sequence[str]], NDArray[np.float32]]
 """Texts to vectors of length 1, [N, D], by the model as it stands."""
+Teacher = Callable[[Sequence[str], Sequence[str]], NDArray[np.float32]]
+"""How well texts answer questions, pair by pair, by a model that reads both together, [N]."""
 Hard = Callable[[Sequence[str], Encode], Sequence[Sequence[str]]]
 """Texts that are easily taken for the right one, best first, for each question."""
 
@@ -40,11 +39,12 @@ class Tuning:
 
     method: str = "full"
     """`full` teaches all weights, `top_layers` the last ones, `lora` and `adalora` small matrices
-    beside the attention."""
+    beside the others, `adapter` a few more hidden units, `prefix` tokens that every layer reads."""
     layers: int = 2
     """How many layers learn under `top_layers`."""
     rank: int = 16
-    """Width of the small matrices of `lora` and `adalora`."""
+    """Width of the small matrices of `lora` and `adalora`; tokens of a prefix; an adapter has four
+    times as many hidden units."""
     temperature: float = 0.05
     """What cosines are divided by."""
     batch: int = 64
@@ -57,6 +57,8 @@ class Tuning:
     """Hard negatives of each pair from the second round on."""
     widths: tuple[int, ...] = ()
     """The first so many numbers of a vector are to mean the same, such as (192, 96)."""
+    distil: float = 1.0
+    """What a teacher counts beside the pairs, if there is one."""
     noise: float = 0.0
     """Size of the worst small change of the embeddings that learning has to bear; 0 for none."""
     minutes: float = 20.0
@@ -77,28 +79,31 @@ class Tuning:
                 raise ValueError(f"{name} must be at least {lowest}, but is {getattr(self, name)}")
         if not 0.001 <= self.temperature <= 1:
             raise ValueError(f"temperature must be from .001 to 1, but is {self.temperature}")
-        if self.minutes <= 0 or min(self.noise, self.lr) < 0:
-            raise ValueError("minutes must be above 0, noise and lr at least 0")
+        if self.minutes <= 0 or min(self.noise, self.lr, self.distil) < 0:
+            raise ValueError("minutes must be above 0; noise, lr and distil at least 0")
 
 
 def tune(
-    source: Path,
+    source: TextModel,
     target: Path,
     pairs: Sequence[tuple[str, str]],
     tuning: Tuning,
     *,
     hard: Hard | None = None,
+    teacher: Teacher | None = None,
     measure: Callable[[Encode], float] | None = None,
     checkpoints: Path | None = None,
 ) -> list[Outcome]:
     """Tune the model in `source` on pairs and write it into `target`.
 
     Args:
-        source: A folder of a BERT-like model with its tokenizer, as Hugging Face writes it.
-        target: Where the tuned model goes, in the same form.
+        source: A BERT-like model.
+        target: The folder where the tuned model goes, with its tokenizer.
         pairs: Question and answer each; a question may have several answers.
         tuning: How.
         hard: Finds texts that are easily taken for the answer; without it there is one round.
+        teacher: Says how well texts answer a question; where there are hard texts, the model
+            learns to see answer and hard texts as the teacher does. None learns from pairs alone.
         measure: How good the encoder is, higher is better; the best epoch of each round is kept.
         checkpoints: A folder where a run that was killed goes on; the caller deletes it.
 
@@ -119,11 +124,11 @@ def tune(
     outcomes = []
     for number in range(rounds):
         found = _mined(network, pairs, tuning, hard, number, checkpoints)
-        lessons = _Lessons(pairs, found, replace(tuning, seed=tuning.seed + number))
+        lessons = _Lessons(pairs, found, replace(tuning, seed=tuning.seed + number), teacher)
         plan = Plan(
             epochs_max=tuning.epochs, minutes_max=tuning.minutes / rounds, patience_epochs=1,
-            lr=(tuning.lr or METHODS[tuning.method]) / (1 + number), lr_end=0.0, weight_decay=0.01,
-            warmup_steps=20, seed=tuning.seed + number, precision="auto",
+            lr=(tuning.lr or METHODS[tuning.method].lr) / (1 + number), lr_end=0.0,
+            weight_decay=0.01, warmup_steps=20, seed=tuning.seed + number, precision="auto",
         )  # fmt: skip
         outcomes.append(
             train(
@@ -133,7 +138,7 @@ def tune(
                 plan,
                 (lambda: measure(network.encode)) if measure is not None else None,
                 checkpoints / f"round-{number}.safetensors" if checkpoints else None,
-                about=json.dumps([str(source), tuning.method, len(pairs)]),
+                about=json.dumps([str(source.transformer), tuning.method, len(pairs)]),
             )
         )
     network.save(target)
@@ -141,40 +146,31 @@ def tune(
 
 
 class Reader(nn.Module):  # type: ignore[misc]
-    """A text model whose answer is the mean of its tokens, of length 1; only part of it may learn.
+    """A text model whose answer is one vector of length 1; only part of it may learn.
 
     Args:
-        source: The model's folder.
+        source: The model.
         tuning: How much of it learns.
         steps: How many steps it will learn, at most.
     """
 
-    def __init__(self, source: Path, tuning: Tuning, steps: int = 1) -> None:
-        from transformers import AutoModel, AutoTokenizer
-        from transformers.utils import logging
-
-        logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    def __init__(self, source: TextModel, tuning: Tuning, steps: int = 1) -> None:
         super().__init__()
-        self.source, self.tokens_max = source, tuning.tokens_max
-        self.tokenizer = AutoTokenizer.from_pretrained(source)
-        self.inner: Any = _learning(AutoModel.from_pretrained(source), tuning, steps)
+        self.source = source
+        self.tokens = Tokens(source.tokenizer, tuning.tokens_max)
+        inner = load(source.transformer, local_files_only=True)
+        self.inner: Any = learning(inner, tuning, steps)
         self.step = 0
 
     def forward(self, embedded_PTD: Tensor, mask_PT: Tensor) -> Tensor:
         """Return the vectors of texts whose words are looked up already, [P, D]."""
         states_PTD = self.inner(inputs_embeds=embedded_PTD, attention_mask=mask_PT)
-        weights_PT1 = mask_PT.unsqueeze(-1).to(embedded_PTD.dtype)
-        mean_PD = (states_PTD.last_hidden_state * weights_PT1).sum(1) / weights_PT1.sum(1)
-        return nn.functional.normalize(mean_PD.float(), dim=-1)
+        return pooled(states_PTD.last_hidden_state, mask_PT, self.source.pooling)
 
     def look_up(self, texts: Sequence[str]) -> tuple[Tensor, Tensor]:
         """Return the word embeddings [P, T, D] and the mask [P, T] of texts."""
-        tokens = self.tokenizer(
-            list(texts), padding=True, truncation=True, max_length=self.tokens_max,
-            return_tensors="pt",
-        )  # fmt: skip
-        words = self.inner.get_input_embeddings()
-        return words(tokens["input_ids"]), tokens["attention_mask"]
+        ids_PT, mask_PT = self.tokens(texts)
+        return self.inner.get_input_embeddings()(ids_PT), mask_PT
 
     def loss(self, batch: "Batch", tuning: Tuning) -> Tensor:
         """Return how far questions are from their answers, beside all other texts of the batch."""
@@ -207,10 +203,12 @@ class Reader(nn.Module):  # type: ignore[misc]
         for width in (question_BD.shape[1], *tuning.widths):
             left_BD = nn.functional.normalize(question_BD[:, :width], dim=-1)
             right_PD = nn.functional.normalize(answer_PD[:, :width], dim=-1)
-            scores_BP = left_BD @ right_PD.T / tuning.temperature
-            scores_BP = scores_BP.masked_fill(batch.also_right_BP, float("-inf"))
+            all_BP = left_BD @ right_PD.T / tuning.temperature
+            scores_BP = all_BP.masked_fill(batch.also_right_BP, float("-inf"))
             losses.append(nn.functional.cross_entropy(scores_BP, right_B))
             losses.append(nn.functional.cross_entropy(scores_BP[:, :size].T, right_B))
+            if batch.taught_BP is not None:
+                losses.append(tuning.distil * _unlike(all_BP, batch.taught_BP))
         return torch.stack(losses).mean()
 
     @torch.no_grad()  # type: ignore[untyped-decorator]
@@ -230,18 +228,7 @@ class Reader(nn.Module):  # type: ignore[misc]
 
     def save(self, target: Path) -> None:
         """Write the model, what was learned merged into its weights, in one step."""
-        draft = target.with_name(f".{target.name}.part")
-        shutil.rmtree(draft, ignore_errors=True)
-        inner = self.inner
-        if hasattr(inner, "merge_and_unload"):
-            inner = inner.merge_and_unload()
-        inner.save_pretrained(draft)
-        for file in self.source.iterdir():
-            beside = draft / file.name
-            if file.is_file() and not beside.exists() and file.suffix in (".json", ".txt"):
-                shutil.copyfile(file, beside)
-        shutil.rmtree(target, ignore_errors=True)
-        draft.replace(target)
+        save(self.inner, self.source, target)
 
 
 @dataclass(frozen=True)
@@ -252,42 +239,76 @@ class Batch:
     answers: list[str]
     also_right_BP: Tensor
     """Texts that answer a question too and are no negatives of it."""
+    taught_BP: Tensor | None = None
+    """What a teacher says of each question's own answer and hard texts; else minus infinity."""
 
 
 class _Lessons:
     """Batches of pairs, in another order in each epoch."""
 
     def __init__(
-        self, pairs: Sequence[tuple[str, str]], hard: Sequence[Sequence[str]], tuning: Tuning
+        self,
+        pairs: Sequence[tuple[str, str]],
+        hard: Sequence[Sequence[str]],
+        tuning: Tuning,
+        teacher: Teacher | None = None,
     ) -> None:
-        self.pairs, self.hard, self.tuning = pairs, hard, tuning
+        self.pairs, self.hard, self.tuning, self.teacher = pairs, hard, tuning, teacher
         self.right: dict[str, set[str]] = {}
         for question, answer in pairs:
             self.right.setdefault(question, set()).add(answer)
 
-    def batches(self, epoch: int) -> list[Batch]:
-        draw = np.random.default_rng([self.tuning.seed, epoch])
-        order = draw.permutation(len(self.pairs))
+    def batches(self, epoch: int) -> Sequence[Batch]:
+        order = np.random.default_rng([self.tuning.seed, epoch]).permutation(len(self.pairs))
         size = self.tuning.batch
+
+        def make(number: int) -> Batch:
+            draw = np.random.default_rng([self.tuning.seed, epoch, number])
+            return self._batch(order[number * size : (number + 1) * size], draw)
+
         # The last, smaller batch would have easier negatives.
-        starts = range(0, len(order) - size + 1, size)
-        return [self._batch(order[at : at + size], draw) for at in starts]
+        return Lazy(len(order) // size, make)
 
     def _batch(self, rows: NDArray[np.int64], draw: np.random.Generator) -> Batch:
         questions = [self.pairs[row][0] for row in rows]
         answers = [self.pairs[row][1] for row in rows]
-        for row in rows:
+        own = [[at] for at in range(len(rows))]
+        for at, row in enumerate(rows):
             near = self.hard[row] if self.hard else ()
             picked = min(self.tuning.hard, len(near))
-            answers += [near[at] for at in draw.choice(len(near), picked, replace=False)]
+            own[at] += range(len(answers), len(answers) + picked)
+            answers += [near[other] for other in draw.choice(len(near), picked, replace=False)]
         right_BP = np.array(
             [[answer in self.right[question] for answer in answers] for question in questions]
         )
         # A question that came twice has its right answers at two places.
         same = np.array([[left == right for right in answers] for left in answers[: len(rows)]])
         right_BP |= same
+        taught = self._taught(questions, answers, own) if self.teacher and self.hard else None
+        if taught is not None:
+            # Of a question's own hard texts the teacher alone says how wrong they are.
+            right_BP[:, len(rows) :] |= np.isfinite(taught[:, len(rows) :].numpy())
         right_BP[np.arange(len(rows)), np.arange(len(rows))] = False
-        return Batch(questions, answers, torch.from_numpy(right_BP))
+        return Batch(questions, answers, torch.from_numpy(right_BP), taught)
+
+    def _taught(self, questions: list[str], answers: list[str], own: list[list[int]]) -> Tensor:
+        assert self.teacher is not None
+        places = [(row, at) for row, columns in enumerate(own) for at in columns]
+        asked, told = zip(*((questions[row], answers[at]) for row, at in places), strict=True)
+        said = self.teacher(asked, told)
+        taught_BP = torch.full((len(questions), len(answers)), float("-inf"))
+        for (row, at), score in zip(places, said, strict=True):
+            taught_BP[row, at] = float(score)
+        return taught_BP
+
+
+def _unlike(scores_BP: Tensor, taught_BP: Tensor) -> Tensor:
+    """Return how unlike the order of each question's own texts is to that of the teacher."""
+    own_BP = torch.isfinite(taught_BP)
+    wanted_BP = taught_BP.softmax(dim=1)
+    mine_BP = scores_BP.masked_fill(~own_BP, float("-inf")).log_softmax(dim=1)
+    apart_BP = wanted_BP * (wanted_BP.clamp(min=1e-9).log() - mine_BP)
+    return apart_BP.masked_fill(~own_BP, 0.0).sum(1).mean()
 
 
 def _mined(
@@ -316,33 +337,3 @@ def _mined(
         draft.write_text(json.dumps(found))
         draft.replace(file)
     return found
-
-
-def _learning(model: Any, tuning: Tuning, steps: int) -> Any:
-    """Return the model with the weights that do not learn frozen."""
-    if tuning.method == "full":
-        model.get_input_embeddings().weight.requires_grad_(True)
-        return model
-    if tuning.method == "top_layers":
-        model.requires_grad_(False)
-        for layer in model.encoder.layer[-tuning.layers :]:
-            layer.requires_grad_(True)
-        return model
-    from peft import AdaLoraConfig, LoraConfig, get_peft_model
-
-    shared: dict[str, Any] = {
-        "target_modules": r"encoder\..*\.(query|key|value|dense)", "lora_alpha": 2 * tuning.rank,
-        "lora_dropout": 0.0,
-    }  # fmt: skip
-    if tuning.method == "lora":
-        config = LoraConfig(r=tuning.rank, **shared)
-    else:
-        target = max(1, tuning.rank // 2)
-        config = AdaLoraConfig(
-            init_r=tuning.rank, target_r=target, total_step=max(10, steps), tinit=steps // 10,
-            tfinal=steps // 2, deltaT=max(1, steps // 50), **shared,
-        )  # fmt: skip
-    with warnings.catch_warnings():
-        # peft asks transformers by names that go in its next version.
-        warnings.simplefilter("ignore", FutureWarning)
-        return get_peft_model(model, config)

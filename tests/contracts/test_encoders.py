@@ -13,7 +13,7 @@ NAMES = registry.names("encoders")
 SETTINGS = {
     "hashing": {"width": 64, "pieces_weight": 1.5},
     "minilm": {"tokens_max": 16},
-    "e5": {"tokens_max": 24},
+    "e5": {"tokens_max": 24, "width": 16, "precision": "float32"},
 }
 
 
@@ -104,6 +104,9 @@ def test_a_saved_encoder_gives_the_same_vectors(encoder, tmp_path: Path):
         ("minilm", "tokens_max", 1),
         ("minilm", "threads", 0),
         ("minilm", "batch", 0),
+        ("minilm", "width", -1),
+        ("minilm", "width", 7),
+        ("minilm", "precision", "int4"),
         ("e5", "tokens_max", 513),
         ("e5", "threads", 0),
     ],

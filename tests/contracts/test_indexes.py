@@ -1,5 +1,7 @@
 """What every search index promises, ours and those of plugins."""
 
+import dataclasses
+
 import numpy as np
 import polars as pl
 import pytest
@@ -12,8 +14,15 @@ from shopkeeper.search.text import product_text
 NAMES = registry.names("search.indexes")
 NONDEFAULT = {
     "lexical": {"title_boost": 2.0, "piece_boost": 0.5, "typos": False, "keep_share": 0.1},
-    "dense": {"cosine_min": -1.0},
-    "hybrid": {"lexical_weight": 0.6, "cosine_min": 0.1, "pool": 50, "piece_boost": 0.5},
+    "dense": {"cosine_min": -1.0, "exact_max": 4},
+    "hybrid": {
+        "exact_max": 4,
+        "lexical_weight": 0.6,
+        "cosine_min": 0.1,
+        "pool": 50,
+        "piece_boost": 0.5,
+    },
+    "learned": {"lexical_weight": 0.6, "depth": 20, "exact_max": 4},
 }
 ENCODER = Hashing(Hashing.Config(width=128))
 HOSTILE = [
@@ -144,7 +153,50 @@ def test_an_index_that_learned_nothing_says_so(empty_index):
         ask(empty_index, "kettle")
 
 
-@pytest.mark.parametrize("name", ["dense", "hybrid"])
+def renamed():
+    changed = (
+        planted()
+        .filter(pl.col("id").is_in(["P0", "P7"]))
+        .with_columns(title=pl.Series(["purple dragon kite", "wooden chair"]))
+    )
+    fresh = shop([{"id": "new", "title": "silver spoon", "brand": "Acme"}])
+    return pl.concat([changed, fresh])
+
+
+def test_a_revised_index_finds_what_changed_as_one_built_anew_does(index, empty_index):
+    revised = index.revised(renamed(), vectors_of(renamed()))
+    left = planted().filter(~pl.col("id").is_in(renamed()["id"]))
+    table = pl.concat([left, renamed()])
+    anew = registry.build(*empty_index.address, **dataclasses.asdict(empty_index.config))
+    anew.build(table, vectors_of(table))
+    for query in ("purple dragon kite", "wooden chair", "silver spoon", "green garden hose"):
+        assert ask(revised, query)["item_id"][0] == ask(anew, query)["item_id"][0]
+        found = ask(revised, query, 100)["item_id"].to_list()
+        assert sorted(found) == sorted(ask(anew, query, 100)["item_id"].to_list())
+    assert "P0" not in ask(revised, "red kettle", 1)["item_id"]
+
+
+def test_an_index_stays_as_it_is_when_it_is_revised_and_can_be_revised_again(index):
+    before = ask(index, "red kettle")
+    once = index.revised(renamed(), vectors_of(renamed()))
+    again = shop([{"id": "P0", "title": "velvet curtain"}])
+    twice = once.revised(again, vectors_of(again))
+    assert ask(index, "red kettle").equals(before)
+    assert ask(once, "purple dragon kite")["item_id"][0] == "P0"
+    assert ask(twice, "velvet curtain")["item_id"][0] == "P0"
+    assert ask(twice, "silver spoon")["item_id"][0] == "new"
+    everything = ask(twice, "velvet curtain purple dragon kite silver spoon", 100)["item_id"]
+    assert everything.is_unique().all()
+
+
+def test_an_index_without_products_can_be_revised(empty_index):
+    products = schema.empty(schema.PRODUCTS)
+    empty_index.build(products, np.zeros((0, ENCODER.width), dtype=np.float32))
+    revised = empty_index.revised(planted(), vectors_of(planted()))
+    assert ask(revised, "blue kettle")["item_id"].to_list()[0] == "P6"
+
+
+@pytest.mark.parametrize("name", ["dense", "hybrid", "learned"])
 def test_vectors_must_fit_the_products(name):
     products = planted()
     vectors = vectors_of(products)
@@ -155,7 +207,7 @@ def test_vectors_must_fit_the_products(name):
         registry.build("search.indexes", name).build(products, vectors)
 
 
-@pytest.mark.parametrize("name", ["dense", "hybrid"])
+@pytest.mark.parametrize("name", ["dense", "hybrid", "learned"])
 def test_a_query_vector_of_another_encoder_is_refused(name):
     products = planted()
     made = registry.build("search.indexes", name).build(products, vectors_of(products))

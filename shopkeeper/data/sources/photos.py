@@ -62,6 +62,7 @@ class Photos:
         return {"products": _products.understood(_products.staged(backend, self._rows(files)), "")}
 
     def _rows(self, files: Sequence[Path]) -> Iterator[dict[str, Any]]:
+        twice = _twice(files)
         for place, path in enumerate(files):
             if not path.is_file():
                 raise BadData(f"There is no file {path}. Check the path.")
@@ -71,13 +72,21 @@ class Photos:
             kind = _plain(whole.parent.name)
             yield {
                 "line": place * LINES_PER_FILE + 1,
-                "id": f"{whole.parent.name}/{path.stem}",
+                "id": f"{whole.parent.name}/{path.name if path in twice else path.stem}",
                 "title": _title(path.stem) or kind,
                 "product_type": kind,
                 "image_link": str(whole),
                 "availability": self.config.availability or None,
                 "problem": None if path.stat().st_size else "the photo is empty (0 bytes)",
             }
+
+
+def _twice(files: Sequence[Path]) -> set[Path]:
+    """Return the files that differ from another by their ending alone."""
+    seen: dict[Path, list[Path]] = {}
+    for path in files:
+        seen.setdefault(path.with_suffix(""), []).append(path)
+    return {path for same in seen.values() if len(same) > 1 for path in same}
 
 
 def _title(stem: str) -> str:

@@ -4,6 +4,7 @@ Knows nothing of what is shared.
 """
 
 from collections.abc import Hashable, Sequence
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -12,16 +13,30 @@ from numpy.typing import NDArray
 
 from shopkeeper.schema import ITEM, SCORE
 
+GONE = -1
+"""In the place of its text, for a product that another row replaces."""
+
 
 class Groups:
     """Which products share a text. N products, T distinct texts, numbered by first appearance."""
 
-    def __init__(self, ids: Sequence[str], text_of: NDArray[np.int32]) -> None:
-        self.ids = np.asarray(ids, dtype=object)
+    def __init__(
+        self,
+        ids: Sequence[str] | NDArray[np.object_],
+        text_of: NDArray[np.int32],
+        num_texts: int = 0,
+    ) -> None:
+        self.ids: NDArray[np.object_] = np.asarray(ids, dtype=object)
         self.text_of = text_of
-        self.num_texts = int(text_of.max(initial=-1)) + 1
-        self._rows = np.argsort(text_of, kind="stable")
-        self._ends = np.cumsum(np.bincount(text_of, minlength=self.num_texts))
+        self.num_texts = max(int(text_of.max(initial=-1)) + 1, num_texts)
+        there = np.flatnonzero(text_of != GONE)
+        self._rows = there[np.argsort(text_of[there], kind="stable")]
+        self.sizes = np.bincount(text_of[there], minlength=self.num_texts)
+        """How many products have each text; 0 where all were replaced. Shape [T]."""
+        self.num_empty = int((self.sizes == 0).sum())
+        self._apart = bool((self.sizes == 1).all())
+        """Whether no two products share a text, which is quicker."""
+        self._ends = np.cumsum(self.sizes)
         self._begins = np.concatenate([[0], self._ends[:-1]]).astype(np.int64)[: self.num_texts]
 
     @classmethod
@@ -30,6 +45,25 @@ class Groups:
         numbers: dict[Hashable, int] = {}
         texts = [numbers.setdefault(key, len(numbers)) for key in keys]
         return cls(ids, np.array(texts, dtype=np.int32))
+
+    def then(self, later: "Groups") -> "Groups":
+        """Return these products and `later` behind them, which replace those of the same ids."""
+        text_of = self.text_of.copy()
+        known = (self.row_of.get(name) for name in later.ids.tolist())
+        text_of[[row for row in known if row is not None]] = GONE
+        joined = Groups(
+            np.concatenate([self.ids, later.ids]),
+            np.concatenate([text_of, later.text_of + np.int32(self.num_texts)]),
+            self.num_texts + later.num_texts,
+        )
+        fresh = {name: len(self.ids) + at for at, name in enumerate(later.ids.tolist())}
+        joined.row_of = self.row_of | fresh
+        return joined
+
+    @cached_property
+    def row_of(self) -> dict[str, int]:
+        """The row of each product."""
+        return {name: row for row, name in enumerate(self.ids.tolist())}
 
     def firsts(self) -> NDArray[np.int64]:
         """Return the first product of each text. Shape [T]."""
@@ -48,8 +82,12 @@ class Groups:
         Returns:
             Product rows and their scores. Shapes [K] and [K].
         """
+        if self._apart:
+            rows = self._rows[self._begins[texts]]
+            best = np.lexsort((rows, -scores))[:k]
+            return rows[best], scores[best]
         order = np.lexsort((texts, -scores))
-        sizes = self._ends[texts[order]] - self._begins[texts[order]]
+        sizes = self.sizes[texts[order]]
         needed = int(np.searchsorted(np.cumsum(sizes), k)) + 1
         if needed < len(order):
             # Texts that tie with the last one share its places by the catalogue's order.

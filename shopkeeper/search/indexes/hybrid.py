@@ -14,6 +14,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from shopkeeper.contracts import Hits
 from shopkeeper.schema import SOURCE
 from shopkeeper.search.indexes import dense, lexical
 
@@ -33,6 +34,12 @@ class Parts:
     """Places in `SOURCES`, [N]."""
     trust: float | None
     """How far words may be trusted, from 0 to 1; None where there is no meaning."""
+
+    @classmethod
+    def none(cls) -> "Parts":
+        """Return what they say of no product."""
+        floats, whole = np.zeros(0, np.float32), np.zeros(0, np.int64)
+        return cls(whole, floats, floats, whole, None)
 
     def scores(self, lexical_weight: float) -> NDArray[np.float32]:
         """Return the weighted sum, [N]."""
@@ -55,6 +62,8 @@ class Hybrid:
         """Products not found by words must be at least this near in meaning, from -1 to 1."""
         pool: int = 1000
         """How many products each part may propose at least, from 10."""
+        exact_max: int = 100_000
+        """Up to so many distinct vectors all are compared, above it a graph is asked."""
 
         def __post_init__(self) -> None:
             super().__post_init__()
@@ -64,12 +73,16 @@ class Hybrid:
                 )
             if self.pool < 10:
                 raise ValueError(f"pool must be at least 10, but is {self.pool}.")
-            dense.Dense.Config(cosine_min=self.cosine_min)
+            self.of_meaning()
+
+        def of_meaning(self) -> dense.Dense.Config:
+            """Return the settings of the part that compares vectors."""
+            return dense.Dense.Config(cosine_min=self.cosine_min, exact_max=self.exact_max)
 
     def __init__(self, config: Config) -> None:
         self.config = config
         self._lexical = lexical.Lexical(config)
-        self._dense = dense.Dense(dense.Dense.Config(cosine_min=config.cosine_min))
+        self._dense = dense.Dense(config.of_meaning())
 
     def build(self, products: pl.DataFrame, vectors: NDArray[np.float32]) -> Self:
         """Learn words and vectors [N, D] of `products`; earlier products win ties.
@@ -80,16 +93,31 @@ class Hybrid:
         self._lexical.build(products, vectors)
         return self
 
+    def revised(self, products: pl.DataFrame, vectors: NDArray[np.float32]) -> Self:
+        """Return an index with these products in place of those of their ids, or beside them.
+
+        Raises BadData: As for `build`, or the vectors are as wide as no other.
+        """
+        made = type(self)(self.config)
+        made._dense = self._dense.revised(products, vectors)
+        made._lexical = self._lexical.revised(products, vectors)
+        return made
+
     def search(self, query: str, vector: NDArray[np.float32] | None, k: int) -> pl.DataFrame:
         """Return up to k rows of `item_id`, `score`, `source`, best first.
 
         Without a `vector` [D] the words decide alone.
         """
+        found = self.hits(query, vector, k)
+        sources = pl.Series(SOURCE, [SOURCES[kind] for kind in found.source], dtype=pl.String)
+        return self._lexical.groups.frame(found.rows, found.scores).with_columns(sources)
+
+    def hits(self, query: str, vector: NDArray[np.float32] | None, k: int) -> Hits:
+        """Return up to k products, best first; without a `vector` [D] the words decide alone."""
         found = self.parts(query, vector, k)
         scores = found.scores(self.config.lexical_weight)
         best = np.lexsort((found.rows, -scores))[:k]
-        sources = pl.Series(SOURCE, [SOURCES[kind] for kind in found.kinds[best]], dtype=pl.String)
-        return self._lexical.groups.frame(found.rows[best], scores[best]).with_columns(sources)
+        return Hits(found.rows[best], scores[best], found.kinds[best], SOURCES)
 
     @property
     def ids(self) -> NDArray[np.object_]:
@@ -111,12 +139,14 @@ class Hybrid:
         rows, scores = self._lexical.ranked(query, pool)
         # The best BM25 score becomes 1.
         scores = scores / max(float(scores.max(initial=0.0)), 1e-9)
-        cosines = self._dense.cosines(vector)
-        if not len(cosines):
+        asked = self._dense.ask(vector)
+        if asked is None:
             nothing = np.zeros(len(rows), dtype=np.float32)
             return Parts(rows, scores, nothing, np.full(len(rows), 1, dtype=np.int64), None)
-        near, _ = self._dense.nearest(cosines, pool)
-        return Parts(*self._join(rows, scores, near, cosines), self._trust(query))
+        near, _ = self._dense.nearest(asked, pool)
+        every, words, kinds = _joined(rows, scores, near, len(self.ids))
+        meaning = np.maximum(self._dense.cosines(asked, every), 0)
+        return Parts(every, words, meaning, kinds, self._trust(query))
 
     def notes(self, query: str) -> list[str]:
         """Say which words of `query` no product has, and what was done about it."""
@@ -139,20 +169,14 @@ class Hybrid:
         known, unknown = self._lexical.vocabulary(query)
         return min(1.0, 2 * len(known) / max(len(known) + len(unknown), 1))
 
-    def _join(
-        self,
-        words: NDArray[np.int64],
-        word_scores: NDArray[np.float32],
-        near: NDArray[np.int64],
-        cosines: NDArray[np.float32],
-    ) -> tuple[NDArray[np.int64], NDArray[np.float32], NDArray[np.float32], NDArray[np.int64]]:
-        """Return all rows of `words` and `near`, both scores, and their place in SOURCES."""
-        rows = np.union1d(words, near)
-        at_words, at_near = np.searchsorted(rows, words), np.searchsorted(rows, near)
-        by_words = np.zeros(len(rows), dtype=np.float32)
-        by_words[at_words] = word_scores
-        found = np.zeros(len(rows), dtype=np.int64)
-        found[at_words] += 1
-        found[at_near] += 2
-        by_meaning = np.maximum(cosines[self._dense.groups.text_of[rows]], 0)
-        return rows, by_words, by_meaning, found
+
+def _joined(
+    words: NDArray[np.int64], scores: NDArray[np.float32], near: NDArray[np.int64], size: int
+) -> tuple[NDArray[np.int64], NDArray[np.float32], NDArray[np.int64]]:
+    """Return all rows of `words` and `near`, the scores of words, and their place in SOURCES."""
+    by_words, found = np.zeros(size, dtype=np.float32), np.zeros(size, dtype=np.int8)
+    by_words[words] = scores
+    found[words] += 1
+    found[near] += 2
+    rows = np.flatnonzero(found)
+    return rows, by_words[rows], found[rows].astype(np.int64)

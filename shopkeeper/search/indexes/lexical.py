@@ -7,10 +7,11 @@ from terms, never parsed, so no character in it means anything. Knows nothing of
 """
 
 import math
+import os
 import shutil
 import tempfile
 import weakref
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -20,6 +21,7 @@ import polars as pl
 import tantivy
 from numpy.typing import NDArray
 
+from shopkeeper.contracts import Hits
 from shopkeeper.errors import NotFitted
 from shopkeeper.schema import PRODUCT_ID
 from shopkeeper.search import text
@@ -76,32 +78,44 @@ class Lexical:
         self._groups: Groups | None = None
         self._index: Any = None
         self._folder = Path()
+        self._own: _Folder | None = None
+        """Where what was not saved yet lies; gone with the last index that reads it."""
         self._row_of_id: dict[str, int] = {}
         self._stemmer = _stemmer()
+        self._told: tuple[str, tuple[list[str], list[str]]] = "", ([], [])
+        """The words of the last query, for a search asks twice."""
 
     def build(self, products: pl.DataFrame, vectors: NDArray[np.float32]) -> Self:  # noqa: ARG002
         """Learn the words of `products`; earlier products win ties. `vectors` are not used."""
-        columns = {
-            name: [column for column in columns if column in products.columns]
-            for name, columns in FIELDS.items()
-        }
-        lines = [
-            [" ".join(filter(None, row)) for row in products.select(found).iter_rows()]
-            if found
-            else [""] * products.height
-            for found in columns.values()
-        ]
-        groups = Groups.of(products[PRODUCT_ID].to_list(), list(zip(*lines, strict=True)))
-        folder = Path(tempfile.mkdtemp(prefix="shopkeeper-lexical-"))
-        weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
-        _write(folder, ([line[row] for line in lines] for row in groups.firsts()))
-        self._open(folder, groups)
+        groups, lines = _grouped(products)
+        self._own = _Folder()
+        _write(self._own.path, lines)
+        self._open(self._own.path, groups)
         return self
 
-    def search(self, query: str, vector: NDArray[np.float32] | None, k: int) -> pl.DataFrame:  # noqa: ARG002
+    def revised(self, products: pl.DataFrame, vectors: NDArray[np.float32]) -> Self:  # noqa: ARG002
+        """Return an index with these products in place of those of their ids, or beside them.
+
+        Their words stand in one more segment of the same files, so that all are weighed alike.
+        """
+        groups, lines = _grouped(products)
+        made = type(self)(self.config)
+        made._own = self._own or _Folder(self._folder)
+        _write(made._own.path, lines, first=self.groups.num_texts)
+        known = self._row_of_id
+        fresh = {name.casefold(): len(self.ids) + at for at, name in enumerate(groups.ids.tolist())}
+        made._open(made._own.path, self.groups.then(groups), known | fresh)
+        return made
+
+    def search(self, query: str, vector: NDArray[np.float32] | None, k: int) -> pl.DataFrame:
         """Return up to k rows of `item_id`, `score`, best first. `vector` is not used."""
+        found = self.hits(query, vector, k)
+        return self.groups.frame(found.rows, found.scores)
+
+    def hits(self, query: str, vector: NDArray[np.float32] | None, k: int) -> Hits:  # noqa: ARG002
+        """Return up to k products and their BM25 scores, best first. `vector` is not used."""
         rows, scores = self.ranked(query, k)
-        return self.groups.frame(rows, scores)
+        return Hits(rows, scores, np.zeros(len(rows), np.int64), ("lexical",))
 
     @property
     def groups(self) -> Groups:
@@ -112,6 +126,11 @@ class Lexical:
         if self._groups is None:
             raise NotFitted("The lexical index is empty. Call `build` or `restore` first.")
         return self._groups
+
+    @property
+    def ids(self) -> NDArray[np.object_]:
+        """Product ids by row, [N]."""
+        return self.groups.ids
 
     def ranked(self, query: str, k: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """Return up to k product rows and BM25 scores, best first; a product's id comes first."""
@@ -140,9 +159,13 @@ class Lexical:
 
     def vocabulary(self, query: str) -> tuple[list[str], list[str]]:
         """Split the words of `query` into those that some product has, and those that none has."""
-        words = _distinct(text.words(query, text.QUERY_CHARS_MAX), WORDS_MAX)
-        known = [word for word in words if self._known(self._stem(word))]
-        return known, [word for word in words if word not in known]
+        asked, found = self._told
+        if asked != query:
+            words = _distinct(text.words(query, text.QUERY_CHARS_MAX), WORDS_MAX)
+            known = [word for word in words if self._known(self._stem(word))]
+            found = known, [word for word in words if word not in known]
+            self._told = query, found
+        return found
 
     def save(self, folder: Path) -> None:
         """Write the index into an empty `folder`."""
@@ -154,26 +177,31 @@ class Lexical:
         self._open(folder / "tantivy", Groups.restore(folder))
         return self
 
-    def _open(self, folder: Path, groups: Groups) -> None:
+    def _open(self, folder: Path, groups: Groups, row_of_id: dict[str, int] | None = None) -> None:
         self._folder, self._groups = folder, groups
         self._index = tantivy.Index.open(str(folder))
         self._index.register_tokenizer("stem", self._stemmer)
         self._index.register_tokenizer("whitespace", _whitespace())
         self._index.config_reader(reload_policy="manual")
         self._searcher = self._index.searcher()
-        self._row_of_id = {name.casefold(): row for row, name in enumerate(groups.ids.tolist())}
+        self._told = "", ([], [])
+        self._row_of_id = row_of_id or {
+            name.casefold(): row for row, name in enumerate(groups.ids.tolist())
+        }
 
     def _texts(self, words: list[str], k: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """Return the distinct texts that match, best first, and their scores."""
         question = self._question(words)
-        limit = min(k, self.groups.num_texts)
+        limit = min(k + self.groups.num_empty, self.groups.num_texts)
         if question is None or limit < 1:
             return np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.float32)
         hits = self._searcher.search(question, limit, count=False).hits
         scores = np.array([score for score, _ in hits], dtype=np.float32)
-        texts = self._searcher.fast_field_values("row", [address for _, address in hits])
-        kept = scores >= self.config.keep_share * scores.max(initial=0.0)
-        return np.array(texts, dtype=np.int64)[kept], scores[kept]
+        found = self._searcher.fast_field_values("row", [address for _, address in hits])
+        texts = np.array(found, dtype=np.int64)
+        there = self.groups.sizes[texts] > 0
+        kept = there & (scores >= self.config.keep_share * scores[there].max(initial=0.0))
+        return texts[kept], scores[kept]
 
     def _question(self, words: list[str]) -> Any:
         """Build the query: each word in each field, pieces of words, and guesses for typos."""
@@ -236,8 +264,48 @@ def _whitespace() -> Any:
     return tantivy.TextAnalyzerBuilder(tantivy.Tokenizer.whitespace()).build()
 
 
-def _write(folder: Path, texts: Iterable[list[str]]) -> None:
-    """Index `texts`, one list of the lines of `FIELDS` each, into `folder`."""
+class _Folder:
+    """A folder that goes when nobody holds it any more."""
+
+    def __init__(self, like: Path | None = None) -> None:
+        """Make it, empty or with the files of another; they are shared, for none ever changes."""
+        self.path = Path(tempfile.mkdtemp(prefix="shopkeeper-lexical-"))
+        weakref.finalize(self, shutil.rmtree, self.path, ignore_errors=True)
+        for file in like.iterdir() if like else ():
+            if file.suffix != ".lock":
+                _share(file, self.path / file.name)
+
+
+def _share(file: Path, other: Path) -> None:
+    """Give a file a second name, or copy it where that cannot be; lists of files are copied."""
+    try:
+        if file.suffix == ".json":
+            raise OSError
+        os.link(file, other)
+    except OSError:
+        shutil.copyfile(file, other)
+
+
+def _grouped(products: pl.DataFrame) -> tuple[Groups, Iterator[list[str]]]:
+    """Return which products share all their words, and the lines of `FIELDS` of each text."""
+    columns = (
+        [column for column in names if column in products.columns] for names in FIELDS.values()
+    )
+    lines = [
+        [" ".join(filter(None, row)) for row in products.select(found).iter_rows()]
+        if found
+        else [""] * products.height
+        for found in columns
+    ]
+    groups = Groups.of(products[PRODUCT_ID].to_list(), list(zip(*lines, strict=True)))
+    return groups, ([line[row] for line in lines] for row in groups.firsts())
+
+
+def _write(folder: Path, texts: Iterable[list[str]], first: int = 0) -> None:
+    """Index `texts`, one list of the lines of `FIELDS` each, into `folder`, numbered from `first`.
+
+    What the folder holds already stays.
+    """
     schema = tantivy.SchemaBuilder().add_integer_field("row", fast=True)
     for field in FIELDS:
         schema = schema.add_text_field(field, tokenizer_name="stem", index_option="freq")
@@ -246,8 +314,8 @@ def _write(folder: Path, texts: Iterable[list[str]]) -> None:
     index.register_tokenizer("stem", _stemmer())
     index.register_tokenizer("whitespace", _whitespace())
     # One thread keeps the order of documents, and with it the order of ties.
-    writer = index.writer(heap_size=64_000_000, num_threads=1)
-    for row, lines in enumerate(texts):
+    writer = index.writer(heap_size=64_000_000 if first == 0 else 15_000_000, num_threads=1)
+    for row, lines in enumerate(texts, first):
         words = [text.words(line) for line in lines]
         line_of = {field: " ".join(found) for field, found in zip(FIELDS, words, strict=True)}
         pieces = " ".join(_pieces(words[0] + words[1]))

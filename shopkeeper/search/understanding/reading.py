@@ -6,6 +6,7 @@ chip that can be taken back. Nothing here searches; nothing raises whatever is t
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
@@ -89,6 +90,15 @@ class Understanding:
         )
         self._currency = str(money[0]) if len(money) else ""
         return self
+
+    def knowing(self, products: pl.DataFrame) -> Self:
+        """Return one that takes the words and titles of more products as they stand."""
+        made = copy(self)
+        lines = _lines(products, (*MEND_TITLES, *DETAILS))
+        made.spelling = self.spelling.knowing(word for line in lines for word in line)
+        names = [*products["title"].drop_nulls(), *products[PRODUCT_ID]]
+        made._titles = self._titles | {_bare(name) for name in names}
+        return made
 
     def understand(
         self,

@@ -11,6 +11,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -105,6 +106,12 @@ class Spelling:
                 counts[word] += times
         self._sound = frozenset(word for word in known if word.isalpha() and word not in counts)
         return self._take(dict(counts), {pair: n for pair, n in pairs.items() if n > 1})
+
+    def knowing(self, words: Iterable[str]) -> Self:
+        """Return one to which more words are sound."""
+        made = copy(self)
+        made._sound = self._sound | frozenset(words)
+        return made
 
     def knows(self, word: str) -> bool:
         """Say whether products have `word`, in the singular or the plural."""

@@ -29,8 +29,11 @@ async def _reading(
         bool, Query(description="Whether errors are mended, and prices and attributes read.")
     ] = True,
     ignore: Ignored = None,
+    personal: Annotated[
+        bool, Query(description="Whether what suits the shopper may move up a little.")
+    ] = True,
 ) -> dict[str, Any]:
-    return {"understand": understand, "ignore": ignore or ()}
+    return {"understand": understand, "ignore": ignore or (), "personal": personal}
 
 
 async def _bounds(price_min: Price = None, price_max: Price = None) -> dict[str, Any]:

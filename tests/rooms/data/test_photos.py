@@ -74,3 +74,10 @@ def test_what_is_no_folder_of_photos_is_refused(tmp_path):
         read(tmp_path / "notes.txt")
     with pytest.raises(BadConfig, match="availability"):
         registry.build("data.sources", "photos", availability="perhaps")
+
+
+def test_photos_that_differ_by_their_ending_alone_are_two_products(folder):
+    Image.new("RGB", (8, 8), "blue").save(folder / "rubber_boots" / "IMG_0042.png")
+    found = read(folder)["id"].to_list()
+    assert found[2:] == ["rubber_boots/IMG_0042.JPG", "rubber_boots/IMG_0042.png",
+                         "rubber_boots/deadbeef"]  # fmt: skip

@@ -10,7 +10,7 @@ import pytest
 
 from shopkeeper import registry
 from shopkeeper.encoders import _export, _weights
-from shopkeeper.errors import BadData, Missing, NotFitted, ShopkeeperError
+from shopkeeper.errors import BadConfig, BadData, Missing, NotFitted, ShopkeeperError
 
 TEXTS = ["running shoes", "sneakers", "garden hose"]
 BLOCKED = """
@@ -64,6 +64,32 @@ def test_meaning_is_nearer_than_letters_and_hashing_cannot_see_it(encoder):
     assert not shoes @ sneakers > shoes @ hose + 0.2
 
 
+def test_a_width_keeps_the_first_numbers_at_length_one(folder, encoder, tmp_path):
+    narrow = registry.build("encoders", "minilm", width=96).restore(folder)
+    whole, cut = encoder.encode(TEXTS, "query"), narrow.encode(TEXTS, "query")
+    assert (encoder.width, narrow.width, cut.shape) == (384, 96, (3, 96))
+    assert np.allclose(np.linalg.norm(cut, axis=1), 1, atol=1e-5)
+    wanted = whole[:, :96] / np.linalg.norm(whole[:, :96], axis=1, keepdims=True)
+    assert np.allclose(cut, wanted, atol=1e-6)
+    assert narrow.fingerprint != encoder.fingerprint
+    registry.save(narrow, tmp_path)
+    assert np.array_equal(registry.load(tmp_path).encode(TEXTS, "query"), cut)
+    with pytest.raises(BadConfig, match=r"width is 512, but vectors .* have 384"):
+        registry.build("encoders", "minilm", width=512).restore(folder)
+
+
+def test_a_precision_can_be_asked_for(folder, encoder, tmp_path):
+    exact = registry.build("encoders", "minilm", precision="float32").ensure(tmp_path)
+    about = json.loads((tmp_path / "encoder.json").read_text())
+    assert (about["asked"], about["precision"]) == ("float32", "float32")
+    assert (tmp_path / "model.onnx").stat().st_size > 80_000_000
+    assert _export.mean_cosine(exact.encode(TEXTS), encoder.encode(TEXTS)) > 0.97
+    assert exact.fingerprint != encoder.fingerprint
+    # What was exported as it comes is no answer to who asks for floats, nor the other way round.
+    assert not registry.build("encoders", "minilm", precision="float32")._is_exported(folder)
+    assert not registry.build("encoders", "minilm")._is_exported(tmp_path)
+
+
 def test_several_threads_give_the_vectors_of_one(folder, encoder):
     texts = [f"{text} {n}" for n in range(20) for text in TEXTS]
     both = registry.build("encoders", "minilm", threads=2).restore(folder)
@@ -106,7 +132,7 @@ def test_int8_is_kept_as_far_as_it_means_the_same(monkeypatch, tmp_path, sound, 
     (tmp_path / "source").mkdir()
     for name in ("config.json", "tokenizer.json", "model.safetensors"):
         (tmp_path / "source" / name).write_text("{}")
-    monkeypatch.setattr(_export, "FEED_FORWARD", "spared")
+    monkeypatch.setattr(_export, "SPARED", {"int8": "", "mixed": "spared"})
     monkeypatch.setattr(_export, "Session", fake)
     monkeypatch.setattr(_export, "_trace", lambda _, file: file.write_bytes(b"exact"))
     monkeypatch.setattr(

@@ -68,6 +68,21 @@ def test_a_guess_gives_way_where_its_model_is_missing_and_a_wish_does_not(
         encoding.ready(tmp_path, config(languages=("zh",)), [MIXED], threads=2)
 
 
+def test_a_model_may_lie_in_the_shop(tmp_path, monkeypatch):
+    seen = []
+
+    def build(_, name, **settings):
+        seen.append(settings["model"])
+        return type("Part", (), {"ensure": lambda _, folder: (name, folder)})()
+
+    monkeypatch.setattr(registry, "build", build)
+    (tmp_path / "models" / "small").mkdir(parents=True)
+    for model in ("models/small", "some/name"):
+        told = replace(config("minilm"), parts={"encoders.minilm": {"model": model}})
+        encoding.ready(tmp_path, told, [ENGLISH])
+    assert seen == [str(tmp_path / "models" / "small"), "some/name"]
+
+
 def test_languages_are_codes():
     with pytest.raises(ValueError, match="ISO 639-1"):
         ShopSection(languages=("english",))
@@ -79,7 +94,7 @@ def test_the_encoder_says_from_where_on_texts_are_alike_unless_the_shop_does():
     class Near:
         near = 0.25
 
-    told = replace(config(), parts={"search.indexes.hybrid": {"cosine_min": 0.5}})
+    told = replace(config(), parts={"search.indexes.learned": {"cosine_min": 0.5}})
     assert train._index(config(), Near()).config.cosine_min == 0.25
     assert train._index(told, Near()).config.cosine_min == 0.5
     assert train._index(config(), object()).config.cosine_min == 0.35

@@ -105,3 +105,18 @@ def test_synonyms_are_mined_from_visits_that_end_in_one_product(trained):
         shop.train()
         pairs = understanding.mine(trained, shop.config, vectors=False)
     assert [(pair.key, pair.used) for pair in pairs] == [(("bento", "lunch"), True)]
+
+
+def test_only_sound_searches_of_several_visits_are_suggested_to_others(trained):
+    def searched(term, visitor):
+        return {"event_name": "search", "visitor_id": visitor, "search_term": term}
+
+    with Shop.open(trained) as shop:
+        for visitor in ("a", "b", "c"):
+            shop.add_events([searched("Party  Bunting", visitor), searched("bnutnig", visitor)])
+        shop.add_events([searched("pink cake", "a")] * 1)
+        shop.add_events([searched("pink cake stand", "b") for _ in range(5)])
+    with Shop.open(trained) as shop:
+        reading = shop.live.models.understanding
+        found = understanding.asked_often(trained, shop.config, reading)
+    assert found == {"party bunting": 3}

@@ -8,10 +8,12 @@ from typer.testing import CliRunner
 
 from shopkeeper import registry
 from shopkeeper.cli.main import app
-from shopkeeper.engine.judged_search import benchmark_search
+from shopkeeper.engine.judged_search import benchmark_search, other_words
+from shopkeeper.engine.search_lessons import Course
 from shopkeeper.engine.search_tuning import choose_boosts, choose_weight, shown
-from shopkeeper.errors import BadConfig
+from shopkeeper.errors import BadConfig, BadData
 from shopkeeper.evaluation.judged import Judged, quality, read_judged
+from shopkeeper.training.texts import Tuning
 
 KINDS = ("mug", "lamp", "rug", "vase", "clock", "tray")
 COLOURS = ("red", "blue", "green", "white", "black", "amber", "pink", "teal", "grey", "gold")
@@ -41,12 +43,31 @@ def test_every_way_to_search_is_measured_on_the_queries_that_tuned_nothing(files
     rows = {row["search"]: row for row in found["table"]}
     assert list(rows) == [
         "bm25s, all words (peer)", "words", "meaning", "both", "words, tuned", "both, tuned",
+        "both, learned order (not better: left as it was)",
     ]  # fmt: skip
     assert (found["queries"], found["tuning_queries"], found["products"]) == (30, 30, 60)
     assert all(0 <= row["low"] <= row["ndcg@10"] <= row["high"] <= 1 for row in rows.values())
     assert rows["words, tuned"]["ndcg@10"] >= rows["words"]["ndcg@10"]
     assert found["chosen"]["lexical_weight"] > 0.5
     assert found["lift"] is None
+
+
+def test_every_way_is_also_asked_noisy_queries(files, tmp_path):
+    listed = tmp_path / "synonyms.csv"
+    listed.write_text("word,synonym,approved,sureness,evidence\nmug,cup,true,0,\nrug,mat,,0.2,\n")
+    assert other_words(listed) == {"mug": ["cup"], "cup": ["mug"]}
+    judged = read_judged(*files)
+    found = benchmark_search(judged, encoder="hashing", noise=True, other=other_words(listed))
+    rows = {(row["search"], row["noise"]): row for row in found["noise"]}
+    clean = {row["search"]: row["ndcg@10"] for row in found["table"]}
+    assert {search for search, _ in rows} == set(clean)
+    for (search, _), row in rows.items():
+        assert row["ndcg@10"] == pytest.approx(clean[search] - row["loss"])
+    assert rows["words", "words in another order"]["loss"] == 0
+    assert rows["bm25s, all words (peer)", "typos in 20% of words"]["low"] > 0
+    assert rows["words", "other words"]["changed"] == pytest.approx(1 / 6)
+    with pytest.raises(BadData, match="no file"):
+        other_words(tmp_path / "none.csv")
 
 
 def test_boosts_move_to_where_the_right_words_stand(files, tmp_path):
@@ -103,4 +124,4 @@ def test_what_cannot_be_tuned_is_said(files):
     with pytest.raises(BadConfig, match="tune_share"):
         benchmark_search(judged, encoder="hashing", tune_share=1.0)
     with pytest.raises(BadConfig, match="'hashing' learns nothing"):
-        benchmark_search(judged, encoder="hashing", tune_share=0.5, tuning=object())
+        benchmark_search(judged, encoder="hashing", tune_share=0.5, course=Course(Tuning()))

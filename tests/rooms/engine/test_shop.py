@@ -172,8 +172,7 @@ def test_a_shop_that_was_never_trained_says_so(trained):
         Shop.open(trained).search("tea")
 
 
-def test_a_running_shop_follows_a_new_bundle(trained, monkeypatch):
-    monkeypatch.setattr("shopkeeper.engine.shop.REFRESH_S", -1.0)
+def test_a_running_shop_follows_a_new_bundle(trained):
     with Shop.open(trained) as shop:
         old = shop.search("tea").bundle
         shop.train()
@@ -249,12 +248,13 @@ def test_a_second_process_may_ask_but_not_write(trained):
 
 
 def test_a_damaged_new_bundle_leaves_the_old_one_answering(trained, monkeypatch):
-    monkeypatch.setattr("shopkeeper.engine.shop.REFRESH_S", -1.0)
+    monkeypatch.setattr("shopkeeper.engine.follower.REFRESH_S", 3_600.0)
     with Shop.open(trained) as shop:
         old = shop.search("tea").bundle
         new = Shop.open(trained).train()["version"]
         ranker = trained / "bundles" / new / "fusion" / "ranker" / "trees.onnx"
         ranker.write_text("broken")
+        shop.follow()
         assert shop.search("tea").bundle == old
 
 

@@ -105,6 +105,7 @@ class FakeShop:
         visitor_id=None,  # noqa: ARG002
         understand=True,
         ignore=(),
+        personal=True,  # noqa: ARG002
     ):
         self._check(k, offset)
         if sort not in ("relevance", "price_asc", "price_desc", "newest"):

@@ -1,0 +1,1 @@
+"""How well does this text answer that query, read together? One file for each kind of model."""
