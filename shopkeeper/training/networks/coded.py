@@ -37,6 +37,10 @@ class CodedNetwork(SequenceNetwork):
             items_VD = items_VD * (torch.rand(len(items_VD), 1) >= self.shape.id_dropout)
         return items_VD + self.coded()
 
+    def read(self, item_E: Tensor) -> Tensor:
+        """Return the vectors of some products as histories hold them, [E, D]."""
+        return self.table()[item_E]
+
     def heads(self, hidden_PD: Tensor) -> list[tuple[Tensor, Tensor]]:
         """Return what is learned at once: the products, and their numbers alone."""
         return [*super().heads(hidden_PD), (hidden_PD, self.coded())]

@@ -46,7 +46,7 @@ class SequenceNetwork(nn.Module):  # type: ignore[misc]
 
     def forward(self, past: Histories) -> Tensor:
         """Return one vector per moment, [N, D], that knows that moment and those before it."""
-        event_ED = self.table()[past.item_E] if self.content else self.items(past.item_E)
+        event_ED = self.read(past.item_E)
         if self.shape.num_actions > 1:
             event_ED = event_ED + self.actions(past.action_E)
         token_ND = event_ED.new_zeros(len(past.back_N), self.shape.width).index_add(
@@ -54,6 +54,11 @@ class SequenceNetwork(nn.Module):  # type: ignore[misc]
         )
         result: Tensor = self.body(token_ND, past)
         return result
+
+    def read(self, item_E: Tensor) -> Tensor:
+        """Return the vectors of some products as histories hold them: those of `table`."""
+        found: Tensor = self.items(item_E) if self.content is None else self.table()[item_E]
+        return found
 
     def heads(self, hidden_PD: Tensor) -> list[tuple[Tensor, Tensor]]:
         """Return pairs of vectors as `compared` does, each learned from the same targets."""

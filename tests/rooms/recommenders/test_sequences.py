@@ -18,7 +18,7 @@ from shopkeeper.recommenders._sequences import moments
 from shopkeeper.recommenders._sequences.neighbourhood import nearby_vectors
 from shopkeeper.schema import EVENT_NAME, HISTORY, ITEM, LEARN, TIME, USER
 
-pytest.importorskip("torch")
+torch = pytest.importorskip("torch")
 
 KINDS = ("sequential", "hstu", "gru")
 SMALL = {"width": 16, "blocks": 1, "lr": 0.01, "epochs_max": 40, "dropout": 0.1}
@@ -203,3 +203,33 @@ def test_what_no_memory_can_hold_is_refused_with_an_estimate(monkeypatch):
     monkeypatch.setattr(_memory, "machine_bytes", lambda: 1000)
     with pytest.raises(BadConfig, match=r"a matrix of 12 by 12 .* Lower products_max"):
         registry.build("recommenders", "ease").fit(LOOP)
+
+
+@pytest.mark.parametrize("name", ["sequential", "hstu", "gru", "two_tower", "generative"])
+def test_requests_are_read_as_lessons_were(name, monkeypatch):
+    """The vector of a history that serves is the one that the network learned to make."""
+    from shopkeeper.recommenders._sequences import teacher
+
+    taught = []
+    encoder = teacher.Teacher.encoder
+    monkeypatch.setattr(
+        teacher.Teacher, "encoder", lambda self: taught.append(self) or encoder(self)
+    )
+    settings = SMALL | {"epochs_max": 3, "start_nearby": 1.0}
+    part = registry.build("recommenders", name, **settings).fit(LOOP)
+    lessons, network = taught[0].lessons, taught[0].network
+    end = lessons.laid.start[1:] - 1
+    begin = lessons.laid.start[:-1]
+    keep = end > begin
+    begin, end = begin[keep], end[keep]
+    from shopkeeper.recommenders._sequences.lessons import _histories, _laid_out
+
+    past = _histories(lessons.laid, _laid_out(lessons.laid, begin, end, end))
+    with torch.no_grad():
+        made = network(past)[torch.from_numpy(np.cumsum(end - begin) - 1)].numpy()
+    sizes = end - begin
+    shorter = moments.take(
+        lessons.laid, moments.spans(begin, sizes), np.concatenate([[0], np.cumsum(sizes)])
+    )
+    served = part._encoder.encode(shorter, lessons.laid.minute[end])
+    np.testing.assert_allclose(served, made, rtol=1e-3, atol=1e-3)
