@@ -136,7 +136,7 @@ def test_int8_is_kept_as_far_as_it_means_the_same(monkeypatch, tmp_path, sound, 
     monkeypatch.setattr(_export, "Session", fake)
     monkeypatch.setattr(_export, "_trace", lambda _, file: file.write_bytes(b"exact"))
     monkeypatch.setattr(
-        _export, "_quantise", lambda _, file, spared: file.write_text(f"small {spared}")
+        _export, "quantise", lambda _, file, spared: file.write_text(f"small {spared}")
     )
     about = _export.export(str(tmp_path / "source"), tmp_path / "out", 64)
     assert about["precision"] == precision
