@@ -35,6 +35,8 @@ def train(context: typer.Context, shop: ShopFolder = Path(), json: AsJson = Fals
     Example: shopkeeper train --shop myshop
     """
     if context.invoked_subcommand:
+        # `train --shop myshop encoder` means that shop.
+        context.default_map = {context.invoked_subcommand: {"shop": str(shop)}}
         return
     done = Shop.open(shop).train()
     if json:

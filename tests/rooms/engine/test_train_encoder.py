@@ -178,6 +178,13 @@ def test_a_better_encoder_is_named_in_shop_toml_and_used(shop):
     assert json.loads((shop / found["model"] / "tuned.json").read_text())["from"].endswith("tiny")
 
 
+def test_the_shop_may_be_named_before_the_word_encoder(shop, tmp_path):
+    for words in (("train", "--shop", shop, "encoder"), ("train", "encoder", "--shop", shop)):
+        assert "serach" in str(run(*words, "--learn", "serach").exception)
+    done = run("train", "--shop", tmp_path / "none", "encoder")
+    assert "There is no shop.toml" in str(done.exception)
+
+
 def test_what_cannot_be_is_one_clear_line(shop):
     assert isinstance(run("train", "encoder", "--method", "x", "--shop", shop).exception, BadConfig)
     done = run("train", "encoder", "--learn", "serach", "--shop", shop)
