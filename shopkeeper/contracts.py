@@ -94,6 +94,9 @@ class SpeechEncoder(Protocol):
         audio, or holds no words. Raises Missing for want of a library or a model.
         """
 
+    def installed(self) -> bool:
+        """Say whether library and model are there, without loading them."""
+
 
 class CrossEncoder(Protocol):
     """Reads a query and a text together. One file in `encoders/cross` for each kind."""

@@ -184,6 +184,11 @@ class Shop(ByVoice):
         self._check_size(k, 0)
         return looks.by_words(self.live, words[:WORDS_MAX], k)
 
+    def ways(self) -> list[str]:
+        """Name the ways to search that this shop has besides words: `picture`, `voice`."""
+        pictures = self.live.models.pictures is not None
+        return ["picture"] * pictures + ["voice"] * self.hears()
+
     def suggest(self, prefix: str, *, k: int = 8) -> list[dict[str, str]]:
         """Complete what is being typed: `text` and `kind` (`query`, `category` or `product`)."""
         self._check_size(k, 0)

@@ -29,6 +29,10 @@ class ByVoice:
         )
         return part
 
+    def hears(self) -> bool:
+        """Say whether `search_by_voice` has what it needs."""
+        return self.listener.installed()
+
     def search_by_voice(self, audio: bytes, **page: Any) -> Answer:
         """Find products by what is said in a recording.
 

@@ -6,11 +6,12 @@ is in `pages`; what they show comes from `views`.
 
 import secrets
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
-from fastapi import APIRouter, Depends, FastAPI, Form, Query, Request
+from fastapi import APIRouter, Depends, FastAPI, Form, Query, Request, UploadFile
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.staticfiles import StaticFiles
 
@@ -26,6 +27,7 @@ from shopkeeper.serving.visits import Visit
 
 HOME = ("home", "buy_again", "trending")
 PRODUCT = ("bought_together", "similar")
+STEPS_SHOWN = 50
 FRESH = {"cache-control": "no-store"}
 Text = Annotated[str, Form(max_length=200)]
 
@@ -95,6 +97,7 @@ class _Pages(_Front):
             ("/p/{item_id:path}", self.product),
             ("/basket", self.basket),
             ("/walk", self.walk),
+            ("/you", self.you),
         ):
             made.add_api_route(path, page, methods=["GET"])
         return made
@@ -102,7 +105,8 @@ class _Pages(_Front):
     async def home(self, request: Request) -> Response:
         def work() -> Response:
             visit = self.visit(request)
-            return self.draw("home.html", request, visit, shelves=self.views.shelves(HOME, visit))
+            shelves, ways = self.views.shelves(HOME, visit), self.views.ways()
+            return self.draw("home.html", request, visit, shelves=shelves, ways=ways)
 
         return await self.answer(work)
 
@@ -118,6 +122,8 @@ class _Pages(_Front):
         ignore: Ignored = None,
     ) -> Response:
         query, notes = cut(q.strip())
+        if query and "heard" in request.query_params:
+            notes.append(f"You said: {query}")
         asked: dict[str, Any] = {
             "query": query,
             "filters": parse(filters or []),
@@ -141,6 +147,7 @@ class _Pages(_Front):
                 page=page,
                 num_pages=min(1000, -(-found.total // PAGE_SIZE)),
                 asked=asked,
+                ways=self.views.ways(),
             )
 
         return await self.answer(work)
@@ -177,6 +184,14 @@ class _Pages(_Front):
 
         return await self.answer(work)
 
+    async def you(self, request: Request) -> Response:
+        def work() -> Response:
+            visit = self.visit(request)
+            known = self.views.strip(visit, STEPS_SHOWN)
+            return self.draw("you.html", request, visit, known=known)
+
+        return await self.answer(work)
+
 
 class _Forms(_Front):
     """The forms that tell the shop something."""
@@ -189,9 +204,36 @@ class _Forms(_Front):
             ("/basket/remove", self.remove),
             ("/buy", self.buy),
             ("/walk", self.walk),
+            ("/you", self.you),
+            ("/search/picture", self.picture),
+            ("/search/voice", self.voice),
         ):
             made.add_api_route(path, deed, methods=["POST"])
         return made
+
+    async def picture(self, request: Request, picture: UploadFile) -> Response:
+        content = await picture.read()
+
+        def work() -> Response:
+            visit, found, ways = self.visit(request), self.views.looks(content), self.views.ways()
+            return self.draw("looks.html", request, visit, answer=found, ways=ways)
+
+        return await self.answer(work)
+
+    async def voice(self, audio: UploadFile) -> Response:
+        """Hear the words, and send the browser on to search for them."""
+        said = await audio.read()
+        heard = await self.house.calls.hear(self.house.shop.listener.transcribe, said)
+        return RedirectResponse("/search?" + urlencode({"q": heard.text, "heard": "1"}), 303)
+
+    async def you(self, request: Request, personal: Annotated[bool, Form()]) -> Response:
+        def work() -> Response:
+            visit = replace(self.visit(request), plain=not personal)
+            response = RedirectResponse("/you", 303)
+            visits.write(visit, request, response)
+            return response
+
+        return await self.answer(work)
 
     async def dismiss(
         self,

@@ -79,7 +79,7 @@ class Views:
         if placement not in SHELVES:
             raise NotFound("There is no such shelf.")
         answer = self._shop.recommend(
-            placement, k=SHELF_SIZE, items=[seed] if seed else None, **visit.who()
+            placement, k=SHELF_SIZE, items=[seed] if seed else None, **visit.asks()
         )
         self._metrics.answered(placement, len(answer.results))
         return Shelf(placement, SHELVES[placement], answer, seed)
@@ -90,9 +90,9 @@ class Views:
         found = [self.shelf(name, visit, seed) for name in placements if name in known]
         return [shelf for shelf in found if shelf.answer.results]
 
-    def strip(self, visit: Visit) -> dict[str, Any]:
+    def strip(self, visit: Visit, size: int = STRIP_SIZE) -> dict[str, Any]:
         """Return what the shop knows of a visit: the last steps, and the shop's own clock."""
-        steps = self._shop.history(**visit.who(), k=STRIP_SIZE)
+        steps = self._shop.history(**visit.who(), k=size)
         now = datetime.fromisoformat(self._shop.ready()["shop_time"])
         return {"steps": steps, "now": now}
 
@@ -112,8 +112,21 @@ class Views:
 
     def search(self, visit: Visit, **asked: Any) -> Answer:
         """Return a page of search results and count it."""
-        answer = self._shop.search(**asked, k=PAGE_SIZE, **visit.who())
+        answer = self._shop.search(**asked, k=PAGE_SIZE, **visit.asks())
         self._metrics.answered("search", len(answer.results))
+        return answer
+
+    def ways(self) -> list[str]:
+        """Name the ways to search besides words; none before the shop is trained."""
+        try:
+            return self._shop.ways()
+        except NotFitted:
+            return []
+
+    def looks(self, picture: bytes) -> Answer:
+        """Return products that look like a picture file and count them."""
+        answer = self._shop.search_by_picture(picture, k=PAGE_SIZE)
+        self._metrics.answered("picture", len(answer.results))
         return answer
 
     def record(self, visit: Visit, name: str, **fields: Any) -> None:

@@ -15,7 +15,8 @@ from urllib.parse import quote, unquote, urlsplit
 from fastapi import HTTPException, Request
 from starlette.responses import Response
 
-VISITOR, WALK, BASKET = "visitor_id", "walk_as", "basket"
+VISITOR, WALK, BASKET, PLAIN = "visitor_id", "walk_as", "basket", "plain"
+YES = "yes"
 BASKET_MAX = 40
 MONTH_S = 30 * 24 * 3600
 _RANDOM = re.compile(r"[A-Za-z0-9_-]{8,64}")
@@ -35,6 +36,12 @@ class Visit:
     visitor_id: str
     user_id: str | None = None
     basket: tuple[str, ...] = field(default=())
+    plain: bool = False
+    """Whether pages are to be those of a stranger."""
+
+    def asks(self) -> Who:
+        """Name who asks for a page: nobody, if it is to be a stranger's."""
+        return {"user_id": None, "visitor_id": None} if self.plain else self.who()
 
     def who(self) -> Who:
         """Name the actor of a request or event.
@@ -74,7 +81,8 @@ def read(request: Request, walkers: Collection[str]) -> Visit:
     if not _RANDOM.fullmatch(visitor_id):
         visitor_id = new().visitor_id
     user_id = unquote(request.cookies.get(WALK, ""))
-    return Visit(visitor_id, user_id if user_id in walkers else None, _basket(request))
+    plain = request.cookies.get(PLAIN, "") == YES
+    return Visit(visitor_id, user_id if user_id in walkers else None, _basket(request), plain)
 
 
 def write(visit: Visit, request: Request, response: Response) -> None:
@@ -83,6 +91,7 @@ def write(visit: Visit, request: Request, response: Response) -> None:
         VISITOR: visit.visitor_id,
         WALK: quote(visit.user_id or "", safe=""),
         BASKET: quote(json.dumps(visit.basket), safe="") if visit.basket else "",
+        PLAIN: YES if visit.plain else "",
     }
     ways: dict[str, Any] = {"httponly": True, "samesite": "lax", "path": "/"}
     for name, value in values.items():

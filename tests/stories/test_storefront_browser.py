@@ -23,9 +23,12 @@ ARGS = [
     "--disable-sync",
     "--disable-background-networking",
     "--disable-component-update",
+    "--use-fake-device-for-media-stream",
+    "--use-fake-ui-for-media-stream",
 ]
 PHONE, DESKTOP = {"width": 360, "height": 740}, {"width": 1280, "height": 800}
-PAGES = ("/", "/p/22017", "/search?q=ivory&filter=brand:Maker", "/walk", "/basket", "/nothing")
+SEARCH = "/search?q=ivory&filter=brand:Maker"
+PAGES = ("/", "/p/22017", SEARCH, "/walk", "/basket", "/you", "/nothing")
 
 pytestmark = [
     pytest.mark.faults,
@@ -193,6 +196,40 @@ def test_walking_as_a_shopper_and_back(visit):
     sync_api.expect(page.locator("#visit")).to_contain_text("Nothing yet")
 
 
+def test_a_picture_is_sent_as_soon_as_it_is_chosen(visit):
+    page = visit()
+    page.goto("/")
+    picture = {"name": "a.png", "mimeType": "image/png", "buffer": b"\x89PNG"}
+    page.get_by_label("Search by picture").locator("input").set_input_files(picture)
+    sync_api.expect(page.get_by_role("heading", level=1)).to_have_text("Looks like your picture")
+    assert page.locator(".face-title").count() == 24
+
+
+def test_what_is_said_into_the_microphone_is_searched_for(visit):
+    page = visit()
+    page.goto("/")
+    page.get_by_role("button", name="Say it").click()
+    page.wait_for_timeout(400)
+    page.get_by_role("button", name="Press when you have said it").click()
+    sync_api.expect(page.get_by_role("heading", level=1)).to_contain_text("cake stand")
+    sync_api.expect(page.get_by_text("You said: cake stand")).to_be_visible()
+
+
+def test_a_shopper_switches_off_that_pages_follow_and_on_again(visit):
+    page = visit()
+    page.goto("/p/22017")
+    page.goto("/")
+    sync_api.expect(page.get_by_text("Because you looked at").first).to_be_visible()
+    page.get_by_role("link", name="Your data").click()
+    page.get_by_role("button", name="Show me what a stranger sees").click()
+    page.goto("/")
+    sync_api.expect(page.get_by_text("Because you looked at")).to_have_count(0)
+    page.goto("/you")
+    page.get_by_role("button", name="Follow what I do").click()
+    page.goto("/")
+    sync_api.expect(page.get_by_text("Because you looked at").first).to_be_visible()
+
+
 def test_the_shop_works_without_scripts(visit):
     page = visit(java_script_enabled=False)
     page.goto("/p/22017")
@@ -220,6 +257,7 @@ def test_text_is_readable_and_nothing_sticks_out(visit, tmp_path, viewport, sche
         assert width <= viewport["width"], path
         small = page.evaluate(
             """() => [...document.querySelectorAll("button, .pill, input:not([type=hidden])")]
+            .filter((e) => !e.matches(".unseen"))
             .filter((e) => e.checkVisibility() && e.getBoundingClientRect().height < 44)
             .map((e) => e.outerHTML)"""
         )

@@ -8,6 +8,7 @@ invents words for silence. Needs the `voice` extra. Knows nothing of products.
 import math
 import threading
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -94,6 +95,12 @@ class Whisper:
                 _audio.FIELD, "No words were heard. Speak closer to the microphone and try again."
             )
         return Heard(text, about.language, round(len(samples) / _audio.SAMPLE_RATE, 2))
+
+    def installed(self) -> bool:
+        """Say whether library and model are there, as far as that shows without loading them."""
+        package = PACKAGES.get(self.config.model)
+        needed = ["faster_whisper", *([package.name] if package else [])]
+        return all(find_spec(name) for name in needed)
 
     def _ready(self) -> Any:
         with self._loading:

@@ -88,6 +88,52 @@ function combobox(input) {
 
 document.querySelectorAll('input[role="combobox"]').forEach(combobox);
 
+// A picture or a recording is sent as soon as it is chosen. Where the browser has a microphone, a
+// button records: pressed again, or after ten seconds, what was said goes the way of a chosen file.
+const SPOKEN_MS = 10_000;
+
+function microphone(form) {
+  const button = form.querySelector(".speak");
+  const input = form.querySelector("input");
+  if (!button || !navigator.mediaDevices?.getUserMedia || !window.MediaRecorder) return;
+  button.hidden = false;
+  input.parentElement.hidden = true;
+  let recorder = null;
+  button.addEventListener("click", async () => {
+    if (recorder) return recorder.stop();
+    let sound;
+    try {
+      sound = await navigator.mediaDevices.getUserMedia({ audio: true });
+    } catch {
+      document.getElementById("said").textContent = "The browser did not open its microphone. A recording can be sent instead.";
+      input.parentElement.hidden = false;
+      return;
+    }
+    const parts = [];
+    recorder = new MediaRecorder(sound);
+    recorder.addEventListener("dataavailable", (event) => parts.push(event.data));
+    recorder.addEventListener("stop", () => {
+      sound.getTracks().forEach((track) => track.stop());
+      const files = new DataTransfer();
+      files.items.add(new File(parts, "said.webm", { type: recorder.mimeType }));
+      input.files = files.files;
+      recorder = null;
+      button.setAttribute("aria-pressed", "false");
+      button.textContent = "Listening…";
+      form.submit();
+    });
+    recorder.start();
+    setTimeout(() => recorder?.state === "recording" && recorder.stop(), SPOKEN_MS);
+    button.setAttribute("aria-pressed", "true");
+    button.textContent = "Press when you have said it";
+  });
+}
+
+document.querySelectorAll(".way").forEach((form) => {
+  form.querySelector("input").addEventListener("change", () => form.requestSubmit());
+  microphone(form);
+});
+
 document.getElementById("sort")?.addEventListener("change", (event) => event.target.form.requestSubmit());
 
 // A press of "Not interested" removes its own button; the reader goes on from the shelf's title.

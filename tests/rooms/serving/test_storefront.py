@@ -210,3 +210,60 @@ def test_pages_load_only_what_the_shop_itself_holds(client):
 
 def test_the_footer_repeats_the_notice_on_the_data(client):
     assert "Data: made for tests." in client.get("/").text
+
+
+def test_a_picture_finds_what_looks_like_it(client):
+    assert 'action="/search/picture"' in client.get("/").text
+    page = client.post("/search/picture", files={"picture": ("a.png", b"\x89PNG")})
+    assert page.status_code == 200
+    assert "Looks like your picture" in page.text
+    assert 'href="/p/22000?' in page.text
+
+
+def test_what_was_said_is_searched_for_like_words(client):
+    sent = {"audio": ("said.webm", b"said cake stand")}
+    page = client.post("/search/voice", files=sent, follow_redirects=False)
+    assert (page.status_code, page.headers["location"]) == (303, "/search?q=cake+stand&heard=1")
+    found = client.get(page.headers["location"])
+    assert "You said: cake stand" in found.text
+    assert "White cake stand" in found.text
+    assert "You said" not in client.get("/search?q=cake+stand").text
+
+
+@pytest.mark.parametrize(("path", "field"), [("picture", "picture"), ("voice", "audio")])
+def test_a_file_that_cannot_be_read_is_a_page_that_says_so(client, path, field):
+    page = client.post(f"/search/{path}", files={field: ("a", b"%PDF")})
+    assert page.status_code == 422
+    assert "that can be read" in page.text
+    assert "<h1>" in page.text
+
+
+def test_a_shop_without_pictures_or_a_microphone_offers_neither(client, shop):
+    shop.ways = list
+    assert "/search/picture" not in client.get("/").text
+    assert "/search/voice" not in client.get("/search?q=cake").text
+
+
+def test_who_follows_nothing_sees_a_strangers_pages_and_is_still_written_down(client, shop):
+    client.get("/p/22004")
+    assert "Because you looked at" in client.get("/").text
+    client.post("/you", data={"personal": "false"})
+    plain = client.get("/").text
+    assert "Because you looked at" not in plain
+    stranger = type(client)(client.app, base_url="http://shop.test").get("/").text
+    shelf = re.compile(r'href="(/p/\d+)')
+    assert shelf.findall(plain.split('id="shelf-')[1]) == shelf.findall(
+        stranger.split('id="shelf-')[1]
+    )
+    client.get("/p/22008")
+    known = client.get("/you").text
+    assert shop.things["22008"]["title"] in known
+    assert "same as a stranger" in known
+    client.post("/you", data={"personal": "true"})
+    assert "Because you looked at" in client.get("/").text
+
+
+def test_nobody_elses_steps_are_on_the_page_of_ones_own_data(client, shop):
+    client.get("/p/22004")
+    other = type(client)(client.app, base_url="http://shop.test")
+    assert shop.things["22004"]["title"] not in other.get("/you").text
