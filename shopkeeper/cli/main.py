@@ -11,6 +11,7 @@ from shopkeeper.cli import (
     ask,
     compress,
     features,
+    keys,
     learn,
     lineage,
     measure,
@@ -41,6 +42,7 @@ for group in (
     ask,
     profile,
     synonyms,
+    keys,
     run,
 ):
     group.register(app)

@@ -208,7 +208,8 @@ class ServingSection:
     """How the shop answers over HTTP."""
 
     host: str = "127.0.0.1"
-    """Address to listen on; 0.0.0.0 opens the shop to the network."""
+    """Address to listen on; 0.0.0.0 opens the shop to the network, once `shopkeeper keys add`
+    made a key."""
     port: int = 8000
     """Port to listen on."""
     size_max: int = 1000

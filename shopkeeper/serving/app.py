@@ -8,13 +8,16 @@ import logging
 import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI
 
 import shopkeeper
 from shopkeeper.errors import BadConfig, NotFitted
+from shopkeeper.operations.keys import Keys
 from shopkeeper.serving import problems, storefront
+from shopkeeper.serving.access import Access
 from shopkeeper.serving.guard import Guard
 from shopkeeper.serving.house import House
 from shopkeeper.serving.routes import events, health, pictures, products, recommend, search
@@ -38,7 +41,7 @@ def create_app(shop: "Shop") -> FastAPI:
     Returns:
         An ASGI application.
     """
-    house = House(shop)
+    house = House(shop, Access(Keys(shop.folder)))
 
     @asynccontextmanager
     async def living(_: FastAPI) -> AsyncIterator[None]:
@@ -79,7 +82,8 @@ def run(
 ) -> None:
     """Serve a shop until the process is told to stop; then finish what runs and close the shop.
 
-    An address that cannot be listened on raises BadConfig.
+    An address that cannot be listened on raises BadConfig. A shop without keys listens on this
+    machine alone, whatever address is wanted, and says so.
 
     Args:
         shop: The shop.
@@ -89,7 +93,7 @@ def run(
     """
     import uvicorn
 
-    host = host or shop.config.serving.host
+    host = _allowed(host or shop.config.serving.host, guarded=len(Keys(shop.folder)) > 0)
     listening = _listen(host, shop.config.serving.port if port is None else port)
     config = uvicorn.Config(
         create_app(shop),
@@ -113,6 +117,29 @@ def run(
     gc.freeze()
     gc.enable()
     Announcing(config).run(sockets=[listening])
+
+
+def _allowed(host: str, guarded: bool) -> str:
+    """Return where to listen: on this machine alone while there are no keys."""
+    if guarded or _is_loopback(host):
+        return host
+    alone = "::1" if ":" in host else "127.0.0.1"
+    _log.warning(
+        "This shop has no keys, so it listens on %s only, not on %s. "
+        "Make one by `shopkeeper keys add NAME`, then serve again.",
+        alone,
+        host,
+    )
+    return alone
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def _listen(host: str, port: int) -> socket.socket:

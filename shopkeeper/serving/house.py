@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from shopkeeper.serving.access import Access
 from shopkeeper.serving.calls import Calls
 from shopkeeper.serving.metrics import Metrics
 from shopkeeper.serving.types import ProblemOut
@@ -13,8 +14,11 @@ if TYPE_CHECKING:
 PROBLEMS: dict[int | str, dict[str, Any]] = {
     status: {"model": ProblemOut, "description": text}
     for status, text in (
+        (401, "The shop has keys, and the request has none of them."),
+        (403, "The key is not good for this."),
         (404, "There is no such product or placement."),
         (422, "The request cannot be; `field` names what to change."),
+        (429, "The key's requests of this second are used up; `Retry-After` says how long."),
         (503, "The shop was not trained yet."),
     )
 }
@@ -25,6 +29,7 @@ class House:
     """One server."""
 
     shop: "Shop"
+    access: Access
     calls: Calls = field(default_factory=Calls)
     metrics: Metrics = field(default_factory=Metrics)
 

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 from urllib.parse import urlencode, urlsplit
 
 from fastapi import APIRouter, Depends, FastAPI, Form, Query, Request, UploadFile
-from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.staticfiles import StaticFiles
 
 from shopkeeper import pages
@@ -27,7 +27,7 @@ from shopkeeper.serving.visits import Visit
 
 HOME = ("home", "buy_again", "trending")
 PRODUCT = ("bought_together", "similar")
-STEPS_SHOWN = 50
+STEPS_SHOWN, SUGGESTIONS = 50, 8
 FRESH = {"cache-control": "no-store"}
 Text = Annotated[str, Form(max_length=200)]
 
@@ -98,6 +98,7 @@ class _Pages(_Front):
             ("/basket", self.basket),
             ("/walk", self.walk),
             ("/you", self.you),
+            ("/suggest", self.suggest),
         ):
             made.add_api_route(path, page, methods=["GET"])
         return made
@@ -183,6 +184,11 @@ class _Pages(_Front):
             return self.draw("walk.html", request, visit, walkers=self.views.walkers())
 
         return await self.answer(work)
+
+    async def suggest(self, q: str = "") -> Response:
+        """Complete what is being typed: the page has no key for `/v1/suggest`."""
+        found = await self.answer(self.house.shop.suggest, cut(q)[0], k=SUGGESTIONS)
+        return JSONResponse({"suggestions": found}, headers=FRESH)
 
     async def you(self, request: Request) -> Response:
         def work() -> Response:

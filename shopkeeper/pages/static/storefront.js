@@ -1,5 +1,5 @@
 // The search box as an accessible combobox, and where the focus goes after a shelf was replaced.
-// Knows no products: suggestions come from /v1/suggest. Without this file every page still works.
+// Knows no products: suggestions come from /suggest. Without this file every page still works.
 "use strict";
 
 const WAIT_MS = 90;
@@ -58,7 +58,7 @@ function combobox(input) {
     asking?.abort();
     asking = new AbortController();
     try {
-      const answer = await fetch(`/v1/suggest?k=8&q=${encodeURIComponent(typed)}`, { signal: asking.signal });
+      const answer = await fetch(`/suggest?q=${encodeURIComponent(typed)}`, { signal: asking.signal });
       if (answer.ok) show((await answer.json()).suggestions);
     } catch (error) {
       if (error.name !== "AbortError") close();

@@ -2,7 +2,7 @@
 
 import secrets
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Depends
 from starlette.responses import JSONResponse
 
 from shopkeeper.serving.house import PROBLEMS, House
@@ -11,7 +11,12 @@ from shopkeeper.serving.types import EventsIn, EventsOut
 
 def router(house: House) -> APIRouter:
     """Return the routes."""
-    routes = APIRouter(prefix="/v1", tags=["events"], responses=PROBLEMS)
+    routes = APIRouter(
+        prefix="/v1",
+        tags=["events"],
+        responses=PROBLEMS,
+        dependencies=[Depends(house.access.needs("events"))],
+    )
 
     @routes.post("/events", response_model=EventsOut)
     async def take(body: EventsIn) -> JSONResponse:

@@ -1,6 +1,6 @@
 """Is the process alive, can it answer, and how is it doing?"""
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Depends
 from starlette.responses import JSONResponse, Response
 
 from shopkeeper.serving.house import PROBLEMS, House
@@ -20,7 +20,7 @@ def router(house: House) -> APIRouter:
         """Answer once a bundle is loaded; 503 before."""
         return JSONResponse({"ready": True, **await house.calls.answer(house.shop.ready)})
 
-    @routes.get("/metrics")
+    @routes.get("/metrics", dependencies=[Depends(house.access.needs("admin"))])
     async def metrics() -> Response:
         """Return counters for Prometheus."""
         return Response(house.metrics.text(), media_type="text/plain; version=0.0.4")

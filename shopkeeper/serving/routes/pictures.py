@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, File, Query, UploadFile
+from fastapi import APIRouter, Depends, File, Query, UploadFile
 from starlette.responses import JSONResponse
 
 from shopkeeper.serving.filters import cut
@@ -12,7 +12,12 @@ from shopkeeper.serving.types import AnswerOut, answered
 
 def router(house: House) -> APIRouter:
     """Return the routes."""
-    routes = APIRouter(prefix="/v1", tags=["search"], responses=PROBLEMS)
+    routes = APIRouter(
+        prefix="/v1",
+        tags=["search"],
+        responses=PROBLEMS,
+        dependencies=[Depends(house.access.needs("read"))],
+    )
     size = Annotated[int, Query(ge=1, le=house.size_max)]
 
     @routes.post("/search/picture", response_model=AnswerOut)

@@ -3,7 +3,7 @@
 import secrets
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Path, Query
+from fastapi import APIRouter, Depends, Path, Query
 from starlette.responses import JSONResponse
 
 from shopkeeper.serving.filters import parse
@@ -15,7 +15,10 @@ def router(house: House) -> APIRouter:
     """Return the routes."""
     routes = APIRouter(prefix="/v1", tags=["products"], responses=PROBLEMS)
 
-    @routes.get("/products", response_model=AnswerOut)
+    reads = [Depends(house.access.needs("read"))]
+    changes = [Depends(house.access.needs("admin"))]
+
+    @routes.get("/products", response_model=AnswerOut, dependencies=reads)
     async def browse(
         k: Annotated[int, Query(ge=1, le=house.size_max)] = 24,
         offset: Annotated[int, Query(ge=0, le=100 * house.size_max)] = 0,
@@ -28,13 +31,13 @@ def router(house: House) -> APIRouter:
         house.metrics.answered("products", len(answer.results))
         return answered(answer)
 
-    @routes.get("/products/{item_id:path}", response_model=ProductOut)
+    @routes.get("/products/{item_id:path}", response_model=ProductOut, dependencies=reads)
     async def read(item_id: Annotated[str, Path(max_length=200)]) -> JSONResponse:
         """Read one product."""
         product: dict[str, Any] = await house.calls.answer(house.shop.product, item_id)
         return Json({"id": item_id, **product})
 
-    @routes.post("/products", response_model=ProductsOut)
+    @routes.post("/products", response_model=ProductsOut, dependencies=changes)
     async def write(body: ProductsIn) -> JSONResponse:
         """Add or change products; all are written or none."""
         accepted = await house.calls.write(house.shop.put_products, body.products)

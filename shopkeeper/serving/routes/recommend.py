@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Query
+from fastapi import APIRouter, Depends, Path, Query
 from starlette.responses import JSONResponse
 
 from shopkeeper.errors import BadRequest, NotFound
@@ -15,7 +15,12 @@ Ids = Annotated[list[Id] | None, Query(max_length=ITEMS_MAX)]
 
 def router(house: House) -> APIRouter:
     """Return the routes."""
-    routes = APIRouter(prefix="/v1", tags=["recommend"], responses=PROBLEMS)
+    routes = APIRouter(
+        prefix="/v1",
+        tags=["recommend"],
+        responses=PROBLEMS,
+        dependencies=[Depends(house.access.needs("read"))],
+    )
 
     async def ask(placement: str, body: RecommendIn) -> JSONResponse:
         try:

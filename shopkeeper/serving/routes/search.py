@@ -42,7 +42,12 @@ async def _bounds(price_min: Price = None, price_max: Price = None) -> dict[str,
 
 def router(house: House) -> APIRouter:
     """Return the routes."""
-    routes = APIRouter(prefix="/v1", tags=["search"], responses=PROBLEMS)
+    routes = APIRouter(
+        prefix="/v1",
+        tags=["search"],
+        responses=PROBLEMS,
+        dependencies=[Depends(house.access.needs("read"))],
+    )
 
     async def page(
         reading: Annotated[dict[str, Any], Depends(_reading)],
