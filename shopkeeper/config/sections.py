@@ -5,6 +5,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+ORIGIN = re.compile(r"https?://[^/?#\s@*]+")
+
 
 def _at_least(section: Any, **bounds: float) -> None:
     for name, low in bounds.items():
@@ -216,6 +218,9 @@ class ServingSection:
     """The most results one request may ask for."""
     body_mb_max: float = 5.0
     """The largest request body."""
+    origins: tuple[str, ...] = ()
+    """Sites whose pages may use the API from a browser, such as https://shop.example; the tag of
+    `docs/how-to/send-events-from-any-page.md` needs it."""
     walk: bool = False
     """Whether visitors may walk as one of the shop's shoppers; for demos only."""
     segment_mb: int = 16
@@ -223,6 +228,12 @@ class ServingSection:
 
     def __post_init__(self) -> None:
         _at_least(self, port=0, size_max=1, segment_mb=1)
+        for origin in self.origins:
+            if not ORIGIN.fullmatch(origin):
+                raise ValueError(
+                    "origins must be like https://shop.example, without a path or a slash at the "
+                    f"end, got {origin[:80]}."
+                )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -12,6 +12,7 @@ from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI
+from starlette.middleware.cors import CORSMiddleware
 
 import shopkeeper
 from shopkeeper.errors import BadConfig, NotFitted
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 CONNECTIONS_MAX = 500
 """Beyond this the server answers 503 rather than let everyone wait."""
 SHUTDOWN_S = 10
+PREFLIGHT_S = 24 * 3600
+"""How long a browser remembers that pages of another site may ask."""
 
 _log = logging.getLogger("shopkeeper.serving")
 
@@ -71,6 +74,15 @@ def create_app(shop: "Shop") -> FastAPI:
         body_bytes_max=int(shop.config.serving.body_mb_max * 1e6),
         page=page,
     )
+    if shop.config.serving.origins:
+        # Outside of the guard, or a page could not read why it was refused.
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=shop.config.serving.origins,
+            allow_methods=("GET", "POST"),
+            allow_headers=("authorization", "content-type", "x-api-key"),
+            max_age=PREFLIGHT_S,
+        )
     return app
 
 

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 from urllib.parse import urlencode, urlsplit
 
 from fastapi import APIRouter, Depends, FastAPI, Form, Query, Request, UploadFile
-from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
+from starlette.responses import FileResponse, HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.staticfiles import StaticFiles
 
 from shopkeeper import pages
@@ -34,7 +34,14 @@ Text = Annotated[str, Form(max_length=200)]
 
 def install(app: FastAPI, house: House) -> None:
     """Add the storefront to `app`."""
-    app.mount("/static", StaticFiles(directory=Path(pages.__path__[0]) / "static"), "static")
+    static = Path(pages.__path__[0]) / "static"
+    app.mount("/static", StaticFiles(directory=static), "static")
+
+    async def tag() -> Response:
+        kept = {"cache-control": "public, max-age=3600"}
+        return FileResponse(static / "tag.js", media_type="text/javascript", headers=kept)
+
+    app.add_api_route("/tag.js", tag, include_in_schema=False)
     app.include_router(_Pages(house).routes(), include_in_schema=False)
     app.include_router(_Forms(house).routes(), include_in_schema=False)
 

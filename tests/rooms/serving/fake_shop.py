@@ -57,6 +57,7 @@ class Section:
     port: int = 0
     size_max: int = 1000
     body_mb_max: float = 0.2
+    origins: tuple[str, ...] = ()
 
 
 @dataclass
@@ -250,4 +251,6 @@ class FakeShop:
 if __name__ == "__main__":
     from shopkeeper.serving.app import run
 
-    run(FakeShop(Path(sys.argv[1])), announce=lambda address: print(address, flush=True))
+    made = FakeShop(Path(sys.argv[1]))
+    made.config.serving.origins = tuple(sys.argv[2:])
+    run(made, announce=lambda address: print(address, flush=True))

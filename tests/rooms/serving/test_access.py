@@ -7,6 +7,7 @@ import stat
 import pytest
 from fastapi.testclient import TestClient
 
+from shopkeeper.config.sections import ServingSection
 from shopkeeper.errors import BadConfig, BadRequest, NotFound
 from shopkeeper.operations import keys as keyring
 from shopkeeper.operations.keys import FILE, SCOPES, Keys
@@ -182,3 +183,29 @@ def test_keys_are_made_listed_and_taken_back_from_the_command_line(tmp_path, cap
     assert (row["name"], row["scopes"], row["per_second"]) == ("site", ["read", "events"], 5.0)
     assert "no longer valid" in run("keys", "remove", "site")
     assert json.loads(run("keys", "list", "--json")) == []
+
+
+def test_only_the_sites_that_are_named_may_ask_from_a_browser(shop):
+    shop.config.serving.origins = ("https://shop.example",)
+    with TestClient(create_app(shop)) as client:
+        ours = {"origin": "https://shop.example", "access-control-request-method": "POST"}
+        asked = client.options("/v1/events", headers=ours)
+        assert asked.headers["access-control-allow-origin"] == "https://shop.example"
+        wrong = client.post("/v1/events", json={"events": []}, headers=ours)
+        assert wrong.status_code == 422
+        assert wrong.headers["access-control-allow-origin"] == "https://shop.example"
+        other = client.options("/v1/events", headers=ours | {"origin": "https://evil.example"})
+        assert "access-control-allow-origin" not in other.headers
+
+
+@pytest.mark.parametrize("origin", ["*", "shop.example", "https://shop.example/", "https://a b"])
+def test_a_site_that_is_none_is_refused_in_one_line(origin):
+    with pytest.raises(ValueError, match="without a path"):
+        ServingSection(origins=(origin,))
+    assert ServingSection(origins=("http://localhost:3000",)).origins
+
+
+def test_the_tag_is_a_script_that_every_site_may_load(client):
+    tag = client.get("/tag.js")
+    assert tag.headers["content-type"].startswith("text/javascript")
+    assert "dataLayer" in tag.text
