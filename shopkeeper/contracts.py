@@ -292,6 +292,25 @@ class Feature(Protocol):
         """Read what `save` wrote."""
 
 
+@dataclass(frozen=True)
+class Columns:
+    """What some of the F columns of a ranker's features are; all others hold amounts."""
+
+    codes: tuple[int, ...] = ()
+    """Columns of codes, whole numbers from 0 that name things; NaN, or a code that learning never
+    saw, is something unknown."""
+    histories: Mapping[int, tuple[int, ...]] = field(default_factory=dict)
+    """By a column of codes, the columns that say in the same codes what the shopper wanted before,
+    newest first, NaN where there was no more."""
+    place: int | None = None
+    """The column that holds the place on the page, from 0, NaN for unknown. It is learned from, so
+    that no product gets the merit of its place, and answers are as if all stood first."""
+
+
+AMOUNTS = Columns()
+"""All columns hold amounts."""
+
+
 class Ranker(Protocol):
     """Orders candidates by the chance of a sale. One file in `ranking` for each method."""
 
@@ -301,10 +320,12 @@ class Ranker(Protocol):
         labels: NDArray[np.float32],
         weights: NDArray[np.float32],
         owners: NDArray[np.int64],
+        columns: Columns = AMOUNTS,
     ) -> Self:
         """Learn from [N, F] features, [N] labels in {0, 1}, what each row counts, and its request.
 
-        Rows of one request have one number in `owners`, [N], and lie side by side.
+        Rows of one request have one number in `owners`, [N], and lie side by side. NaN is an
+        unknown feature. Raises BadData if all labels are alike, or sizes do not agree.
         """
 
     def score(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -314,7 +335,21 @@ class Ranker(Protocol):
         """Write what was learned into an empty `folder`."""
 
     def restore(self, folder: Path) -> Self:
-        """Read what `save` wrote. Must not need a training library."""
+        """Read what `save` wrote. Must not need a training library.
+
+        Raises BadData, with the name of the file, if it is missing or cannot be read.
+        """
+
+
+@runtime_checkable
+class Foretelling(Protocol):
+    """A ranker that says the chance of each step towards a sale, and what the sale is worth."""
+
+    def outcomes(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return the chances of a click and of a click that ends in a sale, [N, 2] in [0, 1].
+
+        A third column is what the impression is worth, where `fit` was told of values.
+        """
 
 
 @runtime_checkable

@@ -2,7 +2,8 @@
 
 Source: LightGBM (Ke et al., NeurIPS 2017). Two kinds of trees are joined: binary log loss, for in
 a basket every product bought is equally right, and LambdaMART (Burges, MSR-TR-2010-82), which
-looks at the top of the list. Learning needs LightGBM; answering runs the trees in ONNX Runtime.
+looks at the top of the list. In the place of a code, trees see how often it was followed by a sale.
+Learning needs LightGBM; answering runs the trees in ONNX Runtime.
 Knows nothing of where features or candidates come from.
 """
 
@@ -11,13 +12,17 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 
+from shopkeeper.contracts import AMOUNTS, Columns
 from shopkeeper.errors import Missing, NotFitted
+from shopkeeper.ranking import _files, _lessons
+from shopkeeper.ranking._codes import Codes
 from shopkeeper.ranking._trees import to_onnx
 
 FILE = "trees.onnx"
+CODES = "codes.npz"
+"""There only where some columns are not amounts."""
 
 
 class Gbdt:
@@ -49,6 +54,8 @@ class Gbdt:
         """Ridge penalty of leaf values."""
         negatives_share: float = 0.3
         """Share of the candidates that were not bought to learn from."""
+        codes_prior: float = 20.0
+        """How many candidates the overall rate of sales counts as, beside those of a code."""
         threads: int = 2
         """Threads while learning; a live answer takes one."""
         seed: int = 0
@@ -59,6 +66,8 @@ class Gbdt:
                 raise ValueError("models and trees must be at least 1, leaves at least 2.")
             if not 0 <= self.order_share <= 1 or self.order_top < 1:
                 raise ValueError("order_share must be in [0, 1] and order_top at least 1.")
+            if not self.codes_prior > 0:
+                raise ValueError(f"codes_prior must be above 0, got {self.codes_prior}.")
             for name in ("columns_share", "rows_share", "negatives_share"):
                 if not 0 < getattr(self, name) <= 1:
                     raise ValueError(f"{name} must be in (0, 1], got {getattr(self, name)}.")
@@ -66,6 +75,7 @@ class Gbdt:
     def __init__(self, config: Config) -> None:
         self.config = config
         self._network = b""
+        self._codes = Codes()
         self._session: Any = None
         self._gain_F: NDArray[np.float64] | None = None
 
@@ -75,10 +85,16 @@ class Gbdt:
         labels: NDArray[np.float32],
         weights: NDArray[np.float32],
         owners: NDArray[np.int64],
+        columns: Columns = AMOUNTS,
     ) -> Self:
         """Learn from [N, F] features, [N] labels, what each row counts, and its request, [N]."""
         lightgbm = _lightgbm()
+        _lessons.check("gbdt", features, labels, weights, owners, columns)
         config = self.config
+        self._codes = Codes(columns, config.codes_prior)
+        origin = self._codes.origin(features.shape[1])
+        if columns != AMOUNTS:
+            features = self._codes.learned(features, labels, weights, owners)
         chance = np.random.default_rng(config.seed).random(labels.size)
         kept = (labels > 0) | (chance < config.negatives_share)
         begins = np.flatnonzero(np.diff(owners[kept], prepend=-1))
@@ -91,7 +107,7 @@ class Gbdt:
         )
         shares = {"binary": 1 - config.order_share, "lambdarank": config.order_share}
         dumps, counts = [], []
-        gain_F = np.zeros(features.shape[1])
+        gain_F = np.zeros(origin.max() + 1)
         for objective, share in shares.items():
             for number in range(config.models if share else 0):
                 params = self._params(number) | {"objective": objective}
@@ -99,6 +115,7 @@ class Gbdt:
                 dumps.append(model.dump_model())
                 counts.append(share / config.models)
                 gain = model.feature_importance("gain")
+                gain = np.bincount(origin, gain, len(gain_F))
                 gain_F += counts[-1] * gain / max(gain.sum(), 1e-12)
         self._gain_F = gain_F
         return self._open(to_onnx(dumps, counts, features.shape[1]))
@@ -109,7 +126,8 @@ class Gbdt:
             raise NotFitted("'gbdt' has not learned yet. Call `fit` or `restore` first.")
         if not features.shape[0]:
             return np.empty(0, np.float32)
-        (scores,) = self._session.run(None, {"x": np.ascontiguousarray(features, np.float32)})
+        told = np.ascontiguousarray(self._codes.laid(features), np.float32)
+        (scores,) = self._session.run(None, {"x": told})
         return np.asarray(scores[:, 0], np.float32)
 
     def gains(self) -> NDArray[np.float64]:
@@ -123,21 +141,21 @@ class Gbdt:
         if not self._network:
             raise NotFitted("'gbdt' has nothing to save yet. Call `fit` first.")
         (folder / FILE).write_bytes(self._network)
+        if self._codes.columns != AMOUNTS:
+            _files.write_arrays(folder / CODES, self._codes.arrays, self._codes.about())
 
     def restore(self, folder: Path) -> Self:
         """Read what `save` wrote."""
-        return self._open((folder / FILE).read_bytes())
+        if (folder / CODES).exists():
+            try:
+                self._codes = Codes.restored(*_files.read_arrays(folder / CODES))
+            except (KeyError, TypeError) as error:
+                raise _files.broken(folder / CODES, error) from error
+        return self._open(_files.read_bytes(folder / FILE), folder / FILE)
 
-    def _open(self, network: bytes) -> Self:
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = 1
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        options.inter_op_num_threads = 1
-        options.log_severity_level = 3
+    def _open(self, network: bytes, file: Path | str = FILE) -> Self:
+        self._session = _files.session(network, file)
         self._network = network
-        self._session = onnxruntime.InferenceSession(
-            network, options, providers=["CPUExecutionProvider"]
-        )
         return self
 
     def _params(self, number: int) -> dict[str, Any]:

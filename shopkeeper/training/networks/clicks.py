@@ -1,0 +1,266 @@
+"""Networks that foretell clicks and sales from columns of amounts and codes.
+
+Amounts are read piece by piece (Gorishniy, Rubachev and Babenko, NeurIPS 2022), codes are looked
+up, a candidate attends to what was wanted before (DIN, Zhou et al., KDD 2018); then crosses beside
+a plain network (DCN-V2, Wang et al., WWW 2021), or towers for click and sale on shared fields
+(ESMM, Ma et al., SIGIR 2018). A small tower says how far each place on the page is looked at; its
+chance multiplies that of the candidate (PAL, Guo et al., RecSys 2019). Knows no shop.
+"""
+
+import io
+import warnings
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+# N rows, A amounts, Q pieces, C columns of codes, T outcomes, D width of a field, W of all fields
+LARGEST = 3e38
+
+
+@dataclass(frozen=True)
+class Fields:
+    """What the columns are and hold; all a network must know of its data."""
+
+    amounts: tuple[int, ...]
+    edges_AQ: NDArray[np.float32]
+    """Where the pieces of each amount begin and end, ascending, NaN where it has fewer pieces."""
+    numbers: dict[int, NDArray[np.int64]]
+    """By column of codes: the number of each code, by code + 1; 0 for unknown."""
+    histories: dict[int, tuple[int, ...]]
+    place: int | None
+    places: int
+    """How many places there are."""
+
+
+@dataclass(frozen=True)
+class Shape:
+    """How large a network is."""
+
+    width: int = 8
+    """Of each field."""
+    hidden: tuple[int, ...] = (128, 64)
+    crosses: int = 2
+    rank: int = 32
+    dropout: float = 0.1
+    unknown: float = 0.02
+    """Share of codes that learning hides, so that an unknown one has a meaning."""
+    outcomes: int = 1
+    """1 for one label; 2 for click and sale; 3 with what a sale is worth."""
+    kind: Literal["crossed", "towers"] = "crossed"
+
+
+class Reading(nn.Module):  # type: ignore[misc]
+    """Turns columns into fields, [N, F] to [N, W]."""
+
+    def __init__(self, fields: Fields, shape: Shape) -> None:
+        super().__init__()
+        self.fields, self.unknown = fields, shape.unknown
+        low, high = fields.edges_AQ[:, :-1], fields.edges_AQ[:, 1:]
+        width = np.where(high > low, high - low, np.inf)
+        self.register_buffer("low_AQ", torch.tensor(np.nan_to_num(low)))
+        self.register_buffer("slope_AQ", torch.tensor((1 / width).astype(np.float32)))
+        pieces = low.shape[1]
+        self.amount_AQD = nn.Parameter(torch.randn(len(low), pieces, shape.width) / pieces**0.5)
+        self.missing_AD = nn.Parameter(torch.randn(len(low), shape.width) * 0.1)
+        self.base_AD = nn.Parameter(torch.randn(len(low), shape.width) * 0.1)
+        self.tables = nn.ModuleDict()
+        for at, numbers in fields.numbers.items():
+            self.register_buffer(f"numbers{at}", torch.tensor(numbers))
+            self.tables[str(at)] = nn.Embedding(int(numbers.max(initial=0)) + 1, shape.width)
+            nn.init.normal_(self.tables[str(at)].weight, std=0.05)
+        self.attention = nn.ModuleDict({str(at): Attention(shape.width) for at in fields.histories})
+        num = len(low) + len(fields.numbers) + 2 * len(fields.histories)
+        self.width = max(1, num * shape.width)
+        self.seen: list[Tensor] = []
+        """Looked up in the last call; a penalty may keep them small."""
+
+    def forward(self, x_NF: Tensor) -> Tensor:
+        """Return all fields, side by side."""
+        self.seen = []
+        rows = x_NF.shape[0]
+        parts = []
+        if self.fields.amounts:
+            parts.append(self._amounts(x_NF[:, list(self.fields.amounts)]).reshape(rows, -1))
+        for at in self.fields.numbers:
+            own_ND = self._looked_up(x_NF[:, at], at)
+            parts.append(own_ND)
+            past = self.fields.histories.get(at)
+            if past:
+                past_NHD = self._looked_up(x_NF[:, list(past)], at)
+                there_NH = ~torch.isnan(x_NF[:, list(past)])
+                same_NH = x_NF[:, list(past)] == x_NF[:, at][:, None]
+                met_ND = self.attention[str(at)](own_ND, past_NHD, there_NH, same_NH)
+                parts += [met_ND, met_ND * own_ND]
+        if not parts:
+            return x_NF.new_zeros(rows, 1)
+        return torch.cat(parts, 1)
+
+    def _amounts(self, x_NA: Tensor) -> Tensor:
+        missing_NA1 = torch.isnan(x_NA)[:, :, None]
+        sure_NA1 = torch.where(missing_NA1, 0.0, x_NA[:, :, None].clamp(-LARGEST, LARGEST))
+        piece_NAQ = ((sure_NA1 - self.low_AQ) * self.slope_AQ).clamp(0, 1)
+        # A product for each amount, with amounts in front, is one batched product.
+        told_NAD = torch.bmm(piece_NAQ.transpose(0, 1), self.amount_AQD).transpose(0, 1)
+        return torch.where(missing_NA1, self.missing_AD, told_NAD + self.base_AD)
+
+    def _looked_up(self, x: Tensor, at: int) -> Tensor:
+        numbers = getattr(self, f"numbers{at}")
+        known = (x >= 0) & (x < len(numbers) - 1)
+        number = numbers[torch.where(known, x, -1.0).long() + 1]
+        if self.training and self.unknown:
+            number = torch.where(torch.rand_like(x) < self.unknown, 0, number)
+        found: Tensor = self.tables[str(at)](number)
+        self.seen.append(found)
+        return found
+
+
+class Attention(nn.Module):  # type: ignore[misc]
+    """A mean of the history, in which what is like the candidate counts more."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.counts = nn.Sequential(nn.Linear(3 * width + 1, 32), nn.PReLU(), nn.Linear(32, 1))
+        self.same = nn.Linear(1, width)
+
+    def forward(
+        self, own_ND: Tensor, past_NHD: Tensor, there_NH: Tensor, same_NH: Tensor
+    ) -> Tensor:
+        """Return [N, D]; what is not there counts nothing."""
+        own_NHD = own_ND[:, None, :].expand_as(past_NHD)
+        same_NH1 = (same_NH & there_NH)[:, :, None].to(past_NHD.dtype)
+        told = torch.cat([own_NHD, past_NHD, own_NHD * past_NHD, same_NH1], 2)
+        score_NH = self.counts(told)[:, :, 0].masked_fill(~there_NH, -1e9)
+        # One that is always there, and says nothing, takes the weight of an empty history.
+        none_N1 = torch.zeros_like(score_NH[:, :1])
+        share_NH1 = torch.cat([none_N1, score_NH], 1).softmax(1)[:, 1:, None]
+        met: Tensor = (share_NH1 * (past_NHD + self.same(same_NH1))).sum(1)
+        return met
+
+
+class Crossed(nn.Module):  # type: ignore[misc]
+    """Crosses of low rank beside a plain network; one log odds."""
+
+    def __init__(self, width: int, shape: Shape) -> None:
+        super().__init__()
+        rank = min(shape.rank, width)
+        self.down = nn.ModuleList(nn.Linear(width, rank, bias=False) for _ in range(shape.crosses))
+        self.up = nn.ModuleList(nn.Linear(rank, width) for _ in range(shape.crosses))
+        self.deep = _plain(width, shape.hidden, shape.dropout)
+        self.out = nn.Linear(width + shape.hidden[-1], 1)
+
+    def forward(self, x_NW: Tensor) -> Tensor:
+        """Return [N, 1]."""
+        crossed_NW = x_NW
+        for down, up in zip(self.down, self.up, strict=True):
+            crossed_NW = x_NW * up(down(crossed_NW)) + crossed_NW
+        found: Tensor = self.out(torch.cat([crossed_NW, self.deep(x_NW)], 1))
+        return found
+
+    def heads(self) -> list[nn.Linear]:
+        """Return the last layer of each outcome."""
+        return [self.out]
+
+
+class Towers(nn.Module):  # type: ignore[misc]
+    """A tower for each outcome, on what all share."""
+
+    def __init__(self, width: int, shape: Shape) -> None:
+        super().__init__()
+        self.shared = _plain(width, shape.hidden[:1], shape.dropout)
+        rest = (*shape.hidden[1:], 32)
+        self.towers = nn.ModuleList(
+            nn.Sequential(_plain(shape.hidden[0], rest, shape.dropout), nn.Linear(32, 1))
+            for _ in range(shape.outcomes)
+        )
+
+    def forward(self, x_NW: Tensor) -> Tensor:
+        """Return [N, T]: log odds of a click, those of a sale after it, log of its worth."""
+        shared_NH = self.shared(x_NW)
+        return torch.cat([tower(shared_NH) for tower in self.towers], 1)
+
+    def heads(self) -> list[nn.Linear]:
+        """Return the last layer of each outcome."""
+        return [tower[-1] for tower in self.towers]
+
+
+class Clicks(nn.Module):  # type: ignore[misc]
+    """Fields, what is made of them, and how far a place is looked at."""
+
+    def __init__(self, fields: Fields, shape: Shape) -> None:
+        super().__init__()
+        self.reading = Reading(fields, shape)
+        body = Crossed if shape.kind == "crossed" else Towers
+        self.body = body(self.reading.width, shape)
+        self.place = fields.place
+        if fields.place is not None:
+            # Chances of about .7 at first: room to rise and to fall.
+            self.looked = nn.Parameter(torch.full((fields.places + 1,), 1.0))
+
+    def forward(self, x_NF: Tensor) -> Tensor:
+        """Return what `body` says, as if every row stood at the first place, [N, T]."""
+        found_NT = self.body(self.reading(x_NF))
+        if self.place is None:
+            return found_NT
+        return self._looked_at(found_NT, self.looked[1])
+
+    def learning(self, x_NF: Tensor) -> Tensor:
+        """Return the same with every row at its own place."""
+        found_NT = self.body(self.reading(x_NF))
+        if self.place is None:
+            return found_NT
+        at_N = x_NF[:, self.place]
+        known_N = (at_N >= 0) & (at_N < len(self.looked) - 1)
+        looked_N = self.looked[torch.where(known_N, at_N, -1.0).long() + 1]
+        return self._looked_at(found_NT, looked_N)
+
+    def _looked_at(self, found_NT: Tensor, looked_N: Tensor) -> Tensor:
+        click_N1 = both(found_NT[:, 0], looked_N)[:, None]
+        return torch.cat([click_N1, found_NT[:, 1:]], 1)
+
+
+class Several(nn.Module):  # type: ignore[misc]
+    """The mean of what several networks say."""
+
+    def __init__(self, networks: list[Clicks]) -> None:
+        super().__init__()
+        self.networks = nn.ModuleList(networks)
+
+    def forward(self, x_NF: Tensor) -> Tensor:
+        """Return [N, T]."""
+        return torch.stack([network(x_NF) for network in self.networks]).mean(0)
+
+
+def both(one_N: Tensor, other_N: Tensor) -> Tensor:
+    """Return the log odds that two independent things both happen, from those of each, [N]."""
+    ways = (-one_N, -other_N, -one_N - other_N)
+    return -torch.logsumexp(torch.stack(torch.broadcast_tensors(*ways)), 0)
+
+
+def to_onnx(networks: list[Clicks], num_features: int) -> bytes:
+    """Return an ONNX file of `x` [N, F] float32 to `y` [N, T]."""
+    written = io.BytesIO()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.onnx.export(
+            Several(networks).eval(),
+            (torch.zeros(3, num_features),),
+            written,
+            input_names=["x"],
+            output_names=["y"],
+            dynamic_axes={"x": {0: "N"}, "y": {0: "N"}},
+            opset_version=18,
+            dynamo=False,
+        )
+    return written.getvalue()
+
+
+def _plain(width: int, hidden: tuple[int, ...], dropout: float) -> nn.Sequential:
+    layers: list[nn.Module] = []
+    for size in hidden:
+        layers += [nn.Linear(width, size), nn.ReLU(), nn.Dropout(dropout)]
+        width = size
+    return nn.Sequential(*layers)
