@@ -29,8 +29,10 @@ def shop(seed=0, shoppers=80, visits=12):
         kind = shopper % KINDS
         for visit in range(visits):
             then = OPENED + timedelta(days=7 * visit, minutes=shopper)
-            for item in chance.choice(EACH, 2, replace=False):
-                rows.append((f"u{shopper:03}", f"p{kind * EACH + item:03}", "purchase", then))
+            rows += [
+                (f"u{shopper:03}", f"p{kind * EACH + item:03}", "purchase", then)
+                for item in chance.choice(EACH, 2, replace=False)
+            ]
     return pl.DataFrame(rows, schema=LEARN, orient="row")
 
 
@@ -82,10 +84,10 @@ def test_texts_alone_are_chosen_where_baskets_are_chance():
     # What is bought last, in the judged weeks, follows the texts; what came before is chance.
     cut = EVENTS[TIME].max() - timedelta(days=28)
     mixed = pl.concat([noise.filter(pl.col(TIME) < cut), EVENTS.filter(pl.col(TIME) >= cut)])
+    kind = pl.col(USER).str.slice(1).cast(pl.Int64) % KINDS * EACH
     few = noise.filter(pl.col(TIME) < cut).with_columns(
-        pl.format("p{}", (pl.col(USER).str.slice(1).cast(int) % KINDS * EACH).cast(str).str.zfill(3))
-        .alias("item_id")
-    )  # fmt: skip
+        pl.format("p{}", kind.cast(pl.String).str.zfill(3)).alias("item_id")
+    )
     known = Known(pl.concat([mixed, few]), catalogue(told(noise=0.05)))
     made = ProductVectors(SETTINGS)
     made.products(known, [READER])
@@ -109,7 +111,7 @@ def test_weights_are_chosen_at_the_first_moment_and_kept():
     known = Known(EVENTS, catalogue(told(noise=2.0)))
     made.products(known.before(SPLIT), [READER])
     chosen = made.weights
-    made._chosen = lambda known: pytest.fail("chosen again")
+    made._chosen = lambda _: pytest.fail("chosen again")
     made.products(known, [READER])
     assert made.weights == chosen
 
@@ -134,7 +136,7 @@ def test_only_recommenders_that_compare_products_are_told(monkeypatch):
     known = Known(EVENTS, catalogue(told(noise=2.0))).before(SPLIT)
     for name, part in learner.recommenders.items():
         monkeypatch.setattr(
-            part, "fit", lambda events, products, name=name: seen.update({name: products})
+            part, "fit", lambda _, products, name=name: seen.update({name: products})
         )
     learner.fit(known, names)
     assert seen["popular"] is known.products
