@@ -179,7 +179,9 @@ class Recommender(Protocol):
         """Learn from `schema.LEARN` rows in any order. A second call forgets the first.
 
         `products` (`schema.PRODUCTS`, perhaps with a `vector` column of [D] floats) is the
-        catalogue; without it the products of the events are all there is.
+        catalogue; without it the products of the events are all there is. One that compares
+        products says so by `joined_vectors = True`: then `vector` also tells what a product was
+        wanted with, and is shorter than 1 where that is little.
         """
 
     def propose(self, asked: Asked, k: int) -> Picks:

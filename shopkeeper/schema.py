@@ -18,7 +18,7 @@ ITEM, PRODUCT_ID, TRANSACTION = "item_id", "id", "transaction_id"
 QUANTITY, PRICE, CURRENCY = "quantity", "price_minor", "currency"
 REQUEST, SCORE, RANK, SOURCE, BECAUSE = "request", "score", "rank", "source", "because"
 HISTORY, SEEDS, EXCLUDE, NOW, PLACEMENT = "history", "seeds", "exclude", "now", "placement"
-VECTOR, CATEGORY = "vector", "product_type"
+VECTOR, PICTURE_VECTOR, CATEGORY = "vector", "picture_vector", "product_type"
 
 UTC_TIME = pl.Datetime("us", "UTC")
 

@@ -18,6 +18,7 @@ from shopkeeper.config.sections import (
     ShopSection,
     StoreSection,
     TrainSection,
+    VectorsSection,
 )
 
 __all__ = [
@@ -33,6 +34,7 @@ __all__ = [
     "ShopSection",
     "StoreSection",
     "TrainSection",
+    "VectorsSection",
     "comments",
     "read",
     "set_values",

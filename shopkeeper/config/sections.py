@@ -179,6 +179,32 @@ class TrainSection:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class VectorsSection:
+    """What likeness of products rests on: their texts, pictures, and who wanted them."""
+
+    behaviour: int = 128
+    """How many numbers tell what a product was wanted with; 0 leaves that out."""
+    few_events: float = 5.0
+    """A product wanted so often is known half by that, half by what products like it were wanted
+    with; a new one by the latter alone."""
+    weights: tuple[float, ...] = ()
+    """What text, pictures and behaviour count, such as [0.5, 0.5, 1.0]; empty chooses by what
+    finds most of held-back baskets."""
+
+    def __post_init__(self) -> None:
+        _at_least(self, behaviour=0)
+        if not self.few_events > 0:
+            raise ValueError(f"few_events must be above 0, got {self.few_events}.")
+        if self.weights and (
+            len(self.weights) != 3 or min(self.weights) < 0 or not max(self.weights) > 0
+        ):
+            raise ValueError(
+                "weights must be three numbers of at least 0 for text, pictures and behaviour, not "
+                f"all 0, or empty; got {list(self.weights)}."
+            )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class SearchSection:
     """How words and pictures find products."""
 
@@ -285,6 +311,7 @@ SECTIONS: dict[str, type[Any]] = {
     "data": DataSection,
     "store": StoreSection,
     "train": TrainSection,
+    "vectors": VectorsSection,
     "search": SearchSection,
     "serving": ServingSection,
     "evaluation": EvaluationSection,
@@ -299,6 +326,7 @@ class Config:
     data: DataSection = DataSection()
     store: StoreSection = StoreSection()
     train: TrainSection = TrainSection()
+    vectors: VectorsSection = VectorsSection()
     search: SearchSection = SearchSection()
     serving: ServingSection = ServingSection()
     evaluation: EvaluationSection = EvaluationSection()

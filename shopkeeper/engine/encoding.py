@@ -1,7 +1,7 @@
-"""Which text encoder a shop uses, ready to encode.
+"""Which text encoder a shop uses, ready to encode, and what it says of the products.
 
 The one that [search] names; else `minilm` for a shop in English and `e5` for any other, by
-[shop] languages or, without those, by the titles. Knows nothing of vectors.
+[shop] languages or, without those, by the titles.
 """
 
 import logging
@@ -9,12 +9,18 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from shopkeeper import registry
 from shopkeeper.config import Config
+from shopkeeper.contracts import Encoder
+from shopkeeper.encoders import VectorCache
 from shopkeeper.errors import Missing
 from shopkeeper.search.languages import languages
+from shopkeeper.search.text import product_text
+from shopkeeper.tracing import stage
 
 ENGLISH, MANY = "minilm", "e5"
 TITLES_MAX = 5_000
@@ -77,6 +83,26 @@ def _made(name: str, folder: Path, config: Config, settings: dict[str, Any]) -> 
         "encoders", name, **(fitting | _given(folder, config, "encoders", name))
     )
     return encoder.ensure(folder / "cache" / f"encoder-{name}")
+
+
+def encode(
+    folder: Path, config: Config, products: pl.DataFrame
+) -> tuple[Encoder, NDArray[np.float32]]:
+    """Turn the products' texts into vectors [N, D]; texts known from an earlier run are not redone.
+
+    Args:
+        folder: The shop's folder, whose `cache` keeps the exported encoder and known vectors.
+        config: Names the encoder, or the languages that choose it.
+        products: The catalogue.
+
+    Returns:
+        The encoder, ready, and one vector per product.
+    """
+    with stage("export"):
+        encoder = ready(folder, config, [products], threads=config.store.threads)
+    with stage("vectors", f"{products.height:,} products"):
+        cache = VectorCache(folder / "cache" / "vectors")
+        return encoder, cache.encode(encoder, product_text(products).to_list())
 
 
 def cross(folder: Path, config: Config) -> Any:

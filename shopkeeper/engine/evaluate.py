@@ -18,9 +18,12 @@ from shopkeeper import registry
 from shopkeeper.arrays import Asked
 from shopkeeper.config import Config
 from shopkeeper.contracts import Recommender
+from shopkeeper.engine.encoding import encode
 from shopkeeper.engine.fusion import Fusion
 from shopkeeper.engine.known import known_of
 from shopkeeper.engine.learn import Known, Learner, learn
+from shopkeeper.engine.pictures import learn_pictures
+from shopkeeper.engine.product_vectors import described
 from shopkeeper.engine.report import ALL, FLOORS, FUSION, NEW, Scores, write_report
 from shopkeeper.errors import BadConfig, BadData
 from shopkeeper.evaluation.beyond import coverage, diversity, novelty
@@ -59,6 +62,10 @@ def evaluate(folder: Path, config: Config, seeds: Sequence[int] = (0,)) -> dict[
         BadData: There is nothing to learn from or to measure on.
     """
     known = known_of(folder, config)
+    with stage("encode"):
+        _, vectors = encode(folder, config, known.products)
+    pictures = learn_pictures(folder, config, known.products, vectors)
+    known = described(known, vectors, pictures.vectors if pictures else None)
     end = split_of(config, known.everything)
     runs = []
     for seed in seeds:

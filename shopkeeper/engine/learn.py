@@ -20,6 +20,7 @@ from shopkeeper.arrays import Asked, Ids
 from shopkeeper.config import Config
 from shopkeeper.contracts import Feature, Moment, Recommender, Updatable
 from shopkeeper.engine.fusion import OWN_TIMES_LEARNING, Fusion, chunks
+from shopkeeper.engine.product_vectors import ProductVectors
 from shopkeeper.errors import BadData
 from shopkeeper.evaluation.splits import next_basket, requests_at
 from shopkeeper.schema import PRODUCT_ID, TIME, USER
@@ -54,6 +55,7 @@ class Learner:
     config: Config
     seed: int
     recommenders: dict[str, Recommender]
+    vectors: ProductVectors
     checkpoints: Path | None = None
     """Where long learning keeps its state, so that a run that was killed goes on."""
     fitted: set[str] = field(default_factory=set)
@@ -66,19 +68,24 @@ class Learner:
         seed = config.train.seed if seed is None else seed
         names = dict.fromkeys((*config.train.fused, *config.train.recommenders))
         made = {name: seeded("recommenders", name, config, seed) for name in names}
-        return cls(config, seed, made, checkpoints)
+        return cls(config, seed, made, ProductVectors(config), checkpoints)
 
     def fit(self, known: Known, names: Iterable[str]) -> None:
         """Fit recommenders to what is known; one that can be updated is, after its first time."""
+        names = list(names)
+        whole = self.vectors.products(known, [self.recommenders[name] for name in names])
         for name in names:
             part = self.recommenders[name]
+            products = known.products
+            if whole is not None and getattr(part, "joined_vectors", False):
+                products = whole
             with stage(name):
                 if isinstance(part, Updatable):
                     learn_on = part.update if name in self.fitted else part.fit
                     state = self._checkpoint(name, known)
-                    learn_on(known.events, known.products, checkpoint=state)
+                    learn_on(known.events, products, checkpoint=state)
                 else:
-                    part.fit(known.events, known.products)
+                    part.fit(known.events, products)
             self.fitted.add(name)
 
     def _checkpoint(self, name: str, known: Known) -> Path | None:

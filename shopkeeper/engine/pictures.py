@@ -16,7 +16,7 @@ from shopkeeper.config import Config
 from shopkeeper.encoders import VectorCache
 from shopkeeper.encoders.images import PictureEncoder, encode_files, open_picture
 from shopkeeper.errors import BadData, BadRequest
-from shopkeeper.schema import CATEGORY, PRODUCT_ID
+from shopkeeper.schema import CATEGORY, PICTURE_VECTOR, PRODUCT_ID
 from shopkeeper.search.pictures import PictureIndex
 from shopkeeper.tracing import stage
 
@@ -32,6 +32,8 @@ class Pictures:
 
     encoder: PictureEncoder
     index: PictureIndex
+    vectors: pl.DataFrame | None = None
+    """`id` and `picture_vector` of the products, as learned; None where this was restored."""
 
     def like(self, content: bytes, k: int) -> pl.DataFrame:
         """Return up to k rows of `item_id`, `score`, products that look like a picture.
@@ -101,7 +103,8 @@ def learn_pictures(
         index = PictureIndex().build(
             shown[PRODUCT_ID].to_list(), vectors[seen], shown[CATEGORY].to_list(), texts[rows]
         )
-    return Pictures(encoder, index)
+    seen_vectors = pl.Series(PICTURE_VECTOR, vectors[seen], pl.Array(pl.Float32, vectors.shape[1]))
+    return Pictures(encoder, index, shown.select(PRODUCT_ID).with_columns(seen_vectors))
 
 
 def picture_files(folder: Path, products: pl.DataFrame) -> dict[int, Path]:

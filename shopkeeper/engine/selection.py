@@ -21,18 +21,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import polars as pl
 from numpy.typing import NDArray
 
 from shopkeeper import registry
 from shopkeeper.arrays import Asked, Ids
 from shopkeeper.config import Config
 from shopkeeper.contracts import Feature, Ranker, Weighing
+from shopkeeper.engine.encoding import encode
 from shopkeeper.engine.evaluate import split_of
 from shopkeeper.engine.files import write_reports
 from shopkeeper.engine.known import known_of
 from shopkeeper.engine.learn import Known, Learner, Lesson, joined, lesson_at, moments, seeded
-from shopkeeper.engine.train import data_hash, encode
+from shopkeeper.engine.product_vectors import described
+from shopkeeper.engine.train import data_hash
 from shopkeeper.engine.worth import columns_table, features_table, steadiness
 from shopkeeper.errors import BadData
 from shopkeeper.evaluation.metrics import ndcg_at
@@ -40,7 +41,7 @@ from shopkeeper.evaluation.splits import next_basket, requests_at
 from shopkeeper.features import moment
 from shopkeeper.operations.bundles import Bundles
 from shopkeeper.pages.features import features_html
-from shopkeeper.schema import PRODUCT_ID, USER, VECTOR
+from shopkeeper.schema import PRODUCT_ID, USER
 from shopkeeper.tracing import progress, stage
 
 Floats = NDArray[np.float64]
@@ -115,8 +116,8 @@ def _known(folder: Path, config: Config) -> tuple[Known, datetime]:
     known = known_of(folder, config)
     with stage("encode"):
         _, vectors = encode(folder, config, known.products)
-    column = pl.Series(VECTOR, vectors, dtype=pl.Array(pl.Float32, vectors.shape[1]))
-    products = known.products.with_columns(column).sort(PRODUCT_ID)
+    known = described(known, vectors)
+    products = known.products.sort(PRODUCT_ID)
     return dataclasses.replace(known, products=products), split_of(config, known.everything)
 
 

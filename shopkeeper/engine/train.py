@@ -4,7 +4,7 @@ import hashlib
 import shutil
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -16,21 +16,22 @@ from numpy.typing import NDArray
 from shopkeeper import registry
 from shopkeeper.config import Config
 from shopkeeper.contracts import Encoder, Index
-from shopkeeper.encoders import VectorCache
 from shopkeeper.engine import anomalies, encoding, understanding
 from shopkeeper.engine.compact import copy_log
+from shopkeeper.engine.encoding import encode
 from shopkeeper.engine.evaluate import measure, split_of
 from shopkeeper.engine.fusion import Fusion
 from shopkeeper.engine.known import known_of, lake_of, products_of
 from shopkeeper.engine.learn import Known, Learner, learn
 from shopkeeper.engine.models import CROSS, INDEXED, SALES, UNDERSTANDING, save_fusion
 from shopkeeper.engine.pictures import Pictures, learn_pictures
+from shopkeeper.engine.product_vectors import described
 from shopkeeper.engine.report import FUSION, write_report
 from shopkeeper.engine.search_order import learn_shop_order
 from shopkeeper.operations.bundles import Bundles
-from shopkeeper.schema import EVENT_NAME, ITEM, TIME, VECTOR
+from shopkeeper.schema import EVENT_NAME, ITEM, PICTURE_VECTOR, TIME, VECTOR
 from shopkeeper.search.suggest import Suggest
-from shopkeeper.search.text import fingerprints, product_text
+from shopkeeper.search.text import fingerprints
 from shopkeeper.search.understanding import Understanding
 from shopkeeper.tracing import stage
 
@@ -65,7 +66,7 @@ def train(folder: Path, config: Config) -> dict[str, Any]:
         with stage("encode"):
             encoder, vectors = encode(folder, config, known.products)
         pictures = learn_pictures(folder, config, known.products, vectors)
-        known = replace(known, products=known.products.with_columns(_column(vectors)))
+        known = described(known, vectors, pictures.vectors if pictures else None)
         end = split_of(config, known.everything)
         checkpoints = folder / "cache" / "checkpoints"
         learner, fusion = learn(config, known, end, checkpoints=checkpoints)
@@ -91,37 +92,12 @@ def train(folder: Path, config: Config) -> dict[str, Any]:
     return {"version": bundles.current(), "report": report, "metrics": about["metrics"]}
 
 
-def encode(
-    folder: Path, config: Config, products: pl.DataFrame
-) -> tuple[Encoder, NDArray[np.float32]]:
-    """Turn the products' texts into vectors [N, D]; texts known from an earlier run are not redone.
-
-    Args:
-        folder: The shop's folder, whose `cache` keeps the exported encoder and known vectors.
-        config: Names the encoder, or the languages that choose it.
-        products: The catalogue.
-
-    Returns:
-        The encoder, ready, and one vector per product.
-    """
-    with stage("export"):
-        encoder = encoding.ready(folder, config, [products], threads=config.store.threads)
-    with stage("vectors", f"{products.height:,} products"):
-        cache = VectorCache(folder / "cache" / "vectors")
-        return encoder, cache.encode(encoder, product_text(products).to_list())
-
-
 def data_hash(known: Known) -> str:
     """Return a short text that changes whenever events or products do."""
     digest = hashlib.sha256()
-    for table in (known.events, known.products.drop(VECTOR, strict=False)):
+    for table in (known.events, known.products.drop(VECTOR, PICTURE_VECTOR, strict=False)):
         digest.update(table.hash_rows(seed=1).to_numpy().tobytes())
     return digest.hexdigest()[:16]
-
-
-def _column(vectors: NDArray[np.float32]) -> pl.Series:
-    width = vectors.shape[1]
-    return pl.Series(VECTOR, vectors, dtype=pl.Array(pl.Float32, width))
 
 
 def _finish(known: Known, learner: Learner, fusion: Fusion, last: datetime) -> Fusion:

@@ -92,7 +92,7 @@ def benchmark(
     part = registry.find("recommenders", name)
     chosen = chosen_settings(part, dict(settings or {}), minutes, len(seeds))
     began = time.perf_counter()
-    rows, kept = _enough(file)
+    rows, kept = enough(file)
     about = None if products is None else _read_products(products)
     runs = [_run(name, part, (kept, about), seed, chosen) for seed in seeds]
     measures = [f"{measure}@{k}" for measure in ("recall", "ndcg") for k in CUTS]
@@ -118,7 +118,7 @@ def benchmark(
     }
 
 
-def _enough(file: Path) -> tuple[pl.DataFrame, pl.DataFrame]:
+def enough(file: Path) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Read all rows, and those of users with enough items to learn from, validate and test."""
     rows = read(file)
     kept = rows.filter(pl.len().over("user") >= SHORTEST)
@@ -214,8 +214,8 @@ def _run(
     seeded = any(field.name == "seed" for field in dataclasses.fields(part.Config))
     own = {"seed": seed} if seeded and "seed" not in settings else {}
     rows, about = known
-    labelled = _relabelled(rows, seed)
-    events = _events(labelled)
+    labelled = relabelled(rows, seed)
+    events = events_of(labelled)
     if about is not None:
         names = pl.DataFrame({"item": rows["item"], PRODUCT_ID: labelled["item"]}).unique()
         about = names.join(about, on="item", how="left").select(PRODUCT_ID, VECTOR)
@@ -225,7 +225,7 @@ def _run(
         model.fit(events.filter(~last).select(*LEARN), about)
     fitted = time.perf_counter()
     with stage("measure"):
-        requests = _requests(events.filter(~last))
+        requests = requests_of(events.filter(~last))
         wanted = events.filter(last).sort(USER)[ITEM].to_numpy()
         found = [
             ranks(
@@ -250,7 +250,8 @@ def _measures(rank: NDArray[np.int64]) -> dict[str, float]:
     return found | {f"ndcg@{k}": float(np.where(rank <= k, gain, 0).mean()) for k in CUTS}
 
 
-def _relabelled(rows: pl.DataFrame, seed: int) -> pl.DataFrame:
+def relabelled(rows: pl.DataFrame, seed: int) -> pl.DataFrame:
+    """Return `rows` with random names in the place of users and items."""
     random = np.random.default_rng(seed)
     for column, letter in (("user", "u"), ("item", "i")):
         old = rows[column].unique().sort()
@@ -259,7 +260,8 @@ def _relabelled(rows: pl.DataFrame, seed: int) -> pl.DataFrame:
     return rows
 
 
-def _events(rows: pl.DataFrame) -> pl.DataFrame:
+def events_of(rows: pl.DataFrame) -> pl.DataFrame:
+    """Return `schema.LEARN` rows, and `left`: how many of the user come after, 0 for the newest."""
     left = pl.len().over("user") - 1 - pl.col("pos")
     return rows.with_columns(left=left.cast(pl.Int64)).select(
         pl.col("user").alias(USER),
@@ -270,7 +272,8 @@ def _events(rows: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _requests(events: pl.DataFrame) -> pl.DataFrame:
+def requests_of(events: pl.DataFrame) -> pl.DataFrame:
+    """Return one of `schema.REQUESTS` for each user, by user, that excludes what the user had."""
     past = events.sort(USER, TIME).group_by(USER, maintain_order=True)
     rows = past.agg(
         pl.struct(ITEM, EVENT_NAME, TIME).alias(HISTORY), pl.col(ITEM).alias(EXCLUDE)

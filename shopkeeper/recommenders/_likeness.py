@@ -17,7 +17,7 @@ GROUP = "item_group_id"
 
 
 class Likeness:
-    """What is known of N products: vectors of length 1, groups of variants, kinds, how wanted."""
+    """What is known of N products: vectors up to length 1, groups of variants, kinds, wants."""
 
     def __init__(self, vector_ND: Floats, about: pl.DataFrame) -> None:
         self._vector_ND, self._about = vector_ND, about
@@ -52,10 +52,13 @@ class Likeness:
             maintain_order="left",
         )
         has = about[VECTOR].is_not_null().to_numpy()
-        rows = about[VECTOR].drop_nulls().to_list()
-        vector_ND = np.zeros((len(ids), len(rows[0]) if rows else 0), np.float32)
-        vector_ND[has] = np.array(rows, np.float32).reshape(len(rows), vector_ND.shape[1])
-        vector_ND /= np.maximum(np.linalg.norm(vector_ND, axis=1, keepdims=True), 1e-12)
+        kept = about[VECTOR].drop_nulls()
+        width = len(kept[0]) if len(kept) else 0
+        vector_ND = np.zeros((len(ids), width), np.float32)
+        if width:
+            vector_ND[has] = kept.cast(pl.Array(pl.Float32, width)).to_numpy()
+        # A vector shorter than 1 says how sure it is, and is left so.
+        vector_ND /= np.maximum(np.linalg.norm(vector_ND, axis=1, keepdims=True), 1.0)
         # A product without a kind, or a group, is alone in its own.
         alone = "\0" + pl.col(ITEM)
         about = about.select(

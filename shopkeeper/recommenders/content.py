@@ -1,12 +1,13 @@
-"""Products that are like the seeds, or like what the shopper wanted: nearest by text vector.
+"""Products that are like the seeds, or like what the shopper wanted: nearest by their vectors.
 
-Needs no sales, so it can show a product from its first day. Knows nothing of other shoppers,
-except where the catalogue has no vectors: then the most wanted of the same kind are shown.
+Needs no sales, so it can show a product from its first day. Knows nothing of other shoppers but
+what vectors tell, except where the catalogue has none: then the most wanted of the same kind are
+shown. A vector shorter than 1 is less sure, and its product comes later.
 """
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import ClassVar, Self
 
 import numpy as np
 import polars as pl
@@ -26,6 +27,9 @@ from shopkeeper.recommenders._likeness import Likeness, one_per_group
 
 class Content(Base):
     """Recommends what a product is like; `because` is the seed, or the product of the history."""
+
+    joined_vectors: ClassVar[bool] = True
+    """A `vector` that also tells what products were wanted with is welcome."""
 
     @dataclass(frozen=True, kw_only=True)
     class Config:

@@ -63,6 +63,9 @@ class Settings:
     `repeats` tells of the past stays as it was."""
     augment_share: float = 0.2
     """How much of a history each of `augment` touches at most, in [0, 1)."""
+    perturb: float = 0.0
+    """Size of the worst small change of the products in a history that learning has to bear, as a
+    share of the length of their vectors; 0 for none. Takes twice the time."""
     repeats: bool = True
     """Whether a product may gain or lose by when and how often the shopper had it before."""
     plain_share: float = 0.4
@@ -110,8 +113,8 @@ class Settings:
             raise ValueError("dropout, forget, plain_share, augment_share must be in [0, 1).")
         if not 0 <= self.holdout_share <= 1:
             raise ValueError(f"holdout_share must be in [0, 1], got {self.holdout_share}.")
-        if self.weight_decay < 0:
-            raise ValueError(f"weight_decay must be at least 0, got {self.weight_decay}.")
+        if self.weight_decay < 0 or not self.perturb >= 0:
+            raise ValueError("weight_decay and perturb must be at least 0.")
         if not min(self.half_life_days, self.minutes_max, self.lr) > 0:
             raise ValueError("half_life_days, minutes_max and lr must be above 0.")
         if self.negatives < 0 or self.measure_every < 1 or not 0 <= self.average < 1:

@@ -52,6 +52,7 @@ class Teacher:
                 half_life_days=config.half_life_days,
                 forget=config.forget,
                 negatives=config.negatives,
+                perturb=config.perturb,
                 seed=config.seed,
                 after_minute=None if before is None else before.newest_minute,
             ),

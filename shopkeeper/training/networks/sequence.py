@@ -44,9 +44,12 @@ class SequenceNetwork(nn.Module):  # type: ignore[misc]
         self.again = Again(shape) if shape.num_decays else None
         self.bias = nn.Parameter(torch.zeros(shape.num_items)) if shape.biased else None
 
-    def forward(self, past: Histories) -> Tensor:
-        """Return one vector per moment, [N, D], that knows that moment and those before it."""
-        event_ED = self.read(past.item_E)
+    def forward(self, past: Histories, event_ED: Tensor | None = None) -> Tensor:
+        """Return one vector per moment, [N, D], that knows that moment and those before it.
+
+        `event_ED` is what is read of the events' products; None reads them by `read`.
+        """
+        event_ED = self.read(past.item_E) if event_ED is None else event_ED
         if self.shape.num_actions > 1:
             event_ED = event_ED + self.actions(past.action_E)
         token_ND = event_ED.new_zeros(len(past.back_N), self.shape.width).index_add(

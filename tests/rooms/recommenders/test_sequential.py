@@ -257,3 +257,26 @@ def test_events_of_one_time_are_one_moment_and_decay_by_their_age():
     expected += [[2 ** (-4 / h) for h in moments.HALF_LIVES_DAYS]]
     np.testing.assert_allclose(np.exp(past.features) - 1e-3, expected, rtol=1e-4)
     assert past.age.tolist() == [int(np.log2(2 * 1440 + 1)), int(np.log2(4 * 1440 + 1))]
+
+
+def test_learning_that_bears_the_worst_change_is_less_moved_by_it():
+    torch = pytest.importorskip("torch")
+    from shopkeeper.recommenders._sequences.lessons import _worst
+
+    events = torch.randn(5, 4, requires_grad=True)
+    aim = torch.randn(4)
+    moved = _worst(events, (events @ aim).sum(), 0.1)
+    away = (moved - events).norm(dim=1)
+    torch.testing.assert_close(away, 0.1 * events.norm(dim=1))
+    assert ((moved @ aim) > (events @ aim)).all()
+
+
+def test_a_network_that_learns_against_changes_still_learns_the_loop(loop):
+    model = registry.build("recommenders", "sequential", **SMALL, repeats=False, perturb=0.2)
+    model.fit(loop)
+    plain = registry.build("recommenders", "sequential", **SMALL, repeats=False).fit(loop)
+    asked = ask(name_of(3), name_of(4))
+    assert model.recommend(asked, 1)[ITEM].to_list() == [name_of(5)]
+    assert not np.array_equal(model.recommend(asked, 5)[SCORE], plain.recommend(asked, 5)[SCORE])
+    with pytest.raises(BadConfig, match="perturb must be at least 0"):
+        registry.build("recommenders", "sequential", perturb=-1.0)
