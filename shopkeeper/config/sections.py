@@ -219,9 +219,11 @@ class ServingSection:
     """Whether visitors may walk as one of the shop's shoppers; for demos only."""
     segment_mb: int = 16
     """Size at which the event log begins a new file."""
+    batch_shoppers: int = 256
+    """How many shoppers `recommend --all` answers at once; bounds its memory."""
 
     def __post_init__(self) -> None:
-        _at_least(self, port=0, size_max=1, segment_mb=1)
+        _at_least(self, port=0, size_max=1, segment_mb=1, batch_shoppers=1)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -11,16 +11,19 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 
+from shopkeeper.config import Placement
 from shopkeeper.engine import looks, settings
 from shopkeeper.engine.answering import answered, searched
 from shopkeeper.engine.answers import Answer, Receipt
 from shopkeeper.engine.catalogue import product_row, shown
+from shopkeeper.engine.everyone import recommend_all
 from shopkeeper.engine.follower import Follower, follow
 from shopkeeper.engine.live import Live
 from shopkeeper.engine.voice import ByVoice
@@ -218,9 +221,7 @@ class Shop(ByVoice):
             NotFitted: The shop was never trained.
         """
         began = time.perf_counter()
-        if placement not in self.config.placements:
-            raise NotFound(str(unknown("placement", placement[:80], self.config.placements)))
-        place = self.config.placements[placement]
+        place = self._place(placement)
         self._check_size(size := place.size if k is None else k, 0)
         live = self.live
         for item in items or ():
@@ -241,6 +242,16 @@ class Shop(ByVoice):
         ranks = range(1, len(items) + 1)
         rows = list(zip(items, picks.score_E.tolist(), ranks, sources, strict=True))
         return answered(live, rows, sentences, len(rows), began, products=products)
+
+    def recommend_all(
+        self, out: str | Path, placement: str = "home", *, k: int | None = None
+    ) -> dict[str, Any]:
+        """Write the page of every shopper to a file; see `engine.everyone`."""
+        place = self._place(placement)
+        self._check_size(size := place.size if k is None else k, 0)
+        # Not `self.live`, which follows new bundles: all pages are of one.
+        with closing(Live.load(self.folder, self.config, self.bundles)) as live:
+            return recommend_all(live, placement, size, Path(out))
 
     def product(self, item_id: str) -> dict[str, Any]:
         """Return one product with a decimal `price`; NotFound if there is none."""
@@ -364,6 +375,11 @@ class Shop(ByVoice):
             self.recommend(placement, items=[item])
             for shopper in shoppers:
                 self.recommend(placement, user_id=shopper["user_id"])
+
+    def _place(self, name: str) -> Placement:
+        if name not in self.config.placements:
+            raise NotFound(str(unknown("placement", name[:80], self.config.placements)))
+        return self.config.placements[name]
 
     def _check_size(self, k: int, offset: int) -> None:
         most = self.config.serving.size_max
