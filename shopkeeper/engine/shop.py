@@ -104,11 +104,11 @@ class Shop(ByVoice):
         self.follow()
         return done
 
-    def train(self) -> dict[str, Any]:
-        """Learn from all that was loaded, measure, publish; see `engine.train`."""
+    def train(self, *, update: bool = False) -> dict[str, Any]:
+        """Learn from all that was loaded, or on from the bundle in use; see `engine.train`."""
         from shopkeeper.engine.train import train
 
-        done = train(self.folder, self.config)
+        done = train(self.folder, self.config, update=update)
         self.follow()
         return done
 
