@@ -221,6 +221,27 @@ class Asked:
             _memo={},
         )
 
+    def take(self, rows: Rows) -> "Asked":
+        """Return the requests at these places, ascending, numbered from 0."""
+        place_B = np.full(self.size, -1)
+        place_B[rows] = np.arange(len(rows))
+        past, seed, banned = (
+            place_B[owner] >= 0 for owner in (self.owner_H, self.owner_S, self.owner_X)
+        )
+        return Asked(
+            self.ids,
+            self.now_us_B[rows],
+            place_B[self.owner_H[past]],
+            self.item_H[past],
+            self.event_H[past],
+            self.time_us_H[past],
+            place_B[self.owner_S[seed]],
+            self.item_S[seed],
+            place_B[self.owner_X[banned]],
+            self.item_X[banned],
+            self.seeded_B[rows] if len(self.seeded_B) else self.seeded_B,
+        )
+
     def slice(self, begin: int, end: int) -> "Asked":
         """Return requests `begin` to `end`, the last not included, numbered from 0."""
         past, seed, banned = (

@@ -64,7 +64,7 @@ def _content(picture: Path) -> bytes:
         return stream.read(BYTES_MAX + 1)
 
 
-def recommend(
+def recommend(  # noqa: PLR0913
     placement: Annotated[
         str, typer.Argument(help="A name under [placements] in shop.toml.")
     ] = "home",
@@ -72,17 +72,51 @@ def recommend(
     item: Annotated[
         list[str] | None, typer.Option(help="The product looked at; repeat it for a cart.")
     ] = None,
-    k: Annotated[int | None, typer.Option("-k", help="How many products.")] = None,
+    k: Annotated[int | None, typer.Option("-k", "--k", help="How many products.")] = None,
+    everyone: Annotated[
+        bool, typer.Option("--all", help="Answer every shopper, into the file of --out.")
+    ] = False,
+    out: Annotated[
+        Path | None, typer.Option(help="With --all: a file that ends in .parquet or .csv.")
+    ] = None,
+    placed: Annotated[
+        str | None, typer.Option("--placement", help="The placement, as an option.")
+    ] = None,
     shop: ShopFolder = Path(),
     json: AsJson = False,
 ) -> None:
-    """Print what a shopper would see at a placement, with the reason of each product.
+    """Print what a shopper would see at a placement, or write it for all shoppers to a file.
+
+    Each product comes with its reason. A file has the columns user_id, rank, item_id, score,
+    source and reason; it is written beside and takes its name when it is whole.
 
     Example: shopkeeper recommend home --user 17850 -k 5 --shop myshop
+
+    Example: shopkeeper recommend --all --out pages.parquet -k 10 --shop myshop
     """
+    placement = placed or placement
+    if everyone != (out is not None) or (everyone and (user or item)):
+        raise BadRequest(
+            "all", "--all and --out FILE go together, and neither with --user or --item."
+        )
     with Shop.open(shop) as opened:
+        if out is not None:
+            done = opened.recommend_all(out, placement, k=k)
+            emit(done) if json else _show_all(done)
+            return
         answer = opened.recommend(placement, k=k, user_id=user, items=item)
         _show(f"{placement} for {user or 'a new visitor'}", answer, json)
+
+
+def _show_all(done: dict[str, Any]) -> None:
+    print(
+        f"{done['rows']:,} products for {done['shoppers']:,} shoppers in {done['seconds']:.1f} s "
+        f"({done['shoppers_per_second']:,.0f} a second): {done['file']}"
+    )
+    if done["without"]:
+        print(f"{done['without']:,} of them have nothing to be shown.")
+    if not done["shoppers"]:
+        print("There is no shopper yet: load events, then run `shopkeeper train`.")
 
 
 def _recording(file: Path) -> bytes:

@@ -156,12 +156,17 @@ class TrainSection:
     """How many shoppers of a held-back period the ranker learns from at most."""
     events_max: int = 5_000_000
     """How many of the newest events are learned from; bounds memory."""
+    update_loss_max: float = 0.03
+    """`train --update` publishes only if the 95 % interval rules out a greater loss of NDCG for
+    shoppers of the bundle in use, as a share."""
     seed: int = 0
     """Same seed and data, same models."""
 
     def __post_init__(self) -> None:
         if not self.features or not self.fused:
             raise ValueError("features and fused must each name at least one part.")
+        if not 0 <= self.update_loss_max < 1:
+            raise ValueError(f"update_loss_max must be in [0, 1), got {self.update_loss_max}.")
         if self.new_weight < 0:
             raise ValueError(f"new_weight must be at least 0, got {self.new_weight}.")
         _at_least(
@@ -251,9 +256,11 @@ class ServingSection:
     """Whether visitors may walk as one of the shop's shoppers; for demos only."""
     segment_mb: int = 16
     """Size at which the event log begins a new file."""
+    batch_shoppers: int = 256
+    """How many shoppers `recommend --all` answers at once; bounds its memory."""
 
     def __post_init__(self) -> None:
-        _at_least(self, port=0, size_max=1, segment_mb=1)
+        _at_least(self, port=0, size_max=1, segment_mb=1, batch_shoppers=1)
         for origin in self.origins:
             if not ORIGIN.fullmatch(origin):
                 raise ValueError(

@@ -5,7 +5,7 @@ first basket on or after it are to be found among the whole catalogue; products 
 be recommended again, and a second table leaves them out on both sides ("new only").
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -16,15 +16,26 @@ import polars as pl
 
 from shopkeeper import registry
 from shopkeeper.arrays import Asked
-from shopkeeper.config import Config
+from shopkeeper.config import Config, Placement
 from shopkeeper.contracts import Recommender
 from shopkeeper.engine.encoding import encode
 from shopkeeper.engine.fusion import Fusion
 from shopkeeper.engine.known import known_of
-from shopkeeper.engine.learn import Known, Learner, learn
+from shopkeeper.engine.learn import Known, learn
+from shopkeeper.engine.page import ordered
 from shopkeeper.engine.pictures import learn_pictures
 from shopkeeper.engine.product_vectors import described
-from shopkeeper.engine.report import ALL, FLOORS, FUSION, NEW, Scores, write_report
+from shopkeeper.engine.report import (
+    ALL,
+    EVENTS,
+    FLOORS,
+    FUSION,
+    NEW,
+    Measured,
+    Scores,
+    Strangers,
+    write_report,
+)
 from shopkeeper.errors import BadConfig, BadData
 from shopkeeper.evaluation.beyond import coverage, diversity, novelty
 from shopkeeper.evaluation.metrics import ndcg_at, recall_at
@@ -33,6 +44,7 @@ from shopkeeper.schema import (
     CATEGORY,
     EVENT_NAME,
     EXCLUDE,
+    HISTORY,
     ITEM,
     PRODUCT_ID,
     RANK,
@@ -45,6 +57,8 @@ from shopkeeper.tracing import stage
 
 RANKED_MAX = 10_000
 """More than any request has candidates."""
+Asker = Callable[[Asked], pl.DataFrame]
+"""Answers requests with `schema.RESULTS`."""
 
 
 def evaluate(folder: Path, config: Config, seeds: Sequence[int] = (0,)) -> dict[str, Any]:
@@ -71,7 +85,7 @@ def evaluate(folder: Path, config: Config, seeds: Sequence[int] = (0,)) -> dict[
     for seed in seeds:
         with stage(f"seed-{seed}"):
             learner, fusion = learn(config, known, end, seed)
-            runs.append(measure(config, known, end, learner, fusion))
+            runs.append(measure(config, known, end, learner.recommenders, fusion))
     return write_report(folder, config, end, runs, list(seeds))
 
 
@@ -125,30 +139,32 @@ class Facts:
 
 
 def measure(
-    config: Config, known: Known, end: datetime, learner: Learner, fusion: Fusion
-) -> Scores:
+    config: Config,
+    known: Known,
+    end: datetime,
+    recommenders: Mapping[str, Recommender],
+    fusion: Fusion,
+    brief: bool = False,
+) -> Measured:
     """Ask every recommender and the fusion for the shoppers' next baskets.
 
     Args:
         config: The shop's settings.
         known: Events and products, the future included.
         end: The split.
-        learner: Its recommenders are fitted on what was before `end`.
+        recommenders: Fitted on what was before `end`.
         fusion: The trained ranker.
+        brief: Whether to leave out the floors, and products new to the shopper.
 
     Returns:
         Recall and NDCG per shopper, and coverage, novelty and diversity, of every list.
     """
     k = config.evaluation.k
     past = known.before(end)
-    with stage("floors"):
-        floors = _floors(config, past, learner)
-    lists = {
-        **{name: _asker(part, k) for name, part in learner.recommenders.items()},
-        FLOORS[0]: _asker(floors[FLOORS[0]], k),
-        FLOORS[1]: lambda asked: _filled(floors, asked, k, FLOORS[1:2]),
-        FLOORS[2]: lambda asked: _filled(floors, asked, k, FLOORS[1:3]),
-    }
+    lists = {name: _asker(part, k) for name, part in recommenders.items()}
+    if not brief:
+        with stage("floors"):
+            lists |= _simple(_floors(config, past, recommenders), k)
     found: Scores = {}
     facts = Facts.of(past)
     with stage("measure"):
@@ -161,9 +177,11 @@ def measure(
         users = everyone[USER].to_list()
         asked = requests_at(known.everything, end, users, config.train.history_max)
         ranked = fusion.rank(Asked.of(asked, fusion.ids), RANKED_MAX).table()
-        for population in (ALL, NEW):
+        for population in (ALL,) if brief else (ALL, NEW):
             new = population == NEW
             targets = next_basket(known.everything, end, new_only=True) if new else everyone
+            if targets.is_empty():
+                continue
             before = pl.col(BEFORE) if new else pl.lit([], pl.List(pl.String))
             rows = targets.select(USER, before.alias(EXCLUDE))
             chosen = asked.drop(EXCLUDE).join(rows, on=USER, maintain_order="right")
@@ -172,11 +190,34 @@ def measure(
             question = Asked.of(chosen, fusion.ids)
             answers = {name: ask(question) for name, ask in lists.items()} | {FUSION: page}
             found[population] = {
-                name: scores
+                name: _judge(answer, targets, facts, k)
                 for name, answer in answers.items()
-                if (scores := _judge(answer, targets, facts, k)) and not answer.is_empty()
+                if not answer.is_empty()
             }
-    return found
+        strangers = _strangers(config, known, end, lists, (recommenders, fusion))
+    return Measured(found, asked.select(USER, pl.col(HISTORY).list.len().alias(EVENTS)), strangers)
+
+
+def _strangers(
+    config: Config,
+    known: Known,
+    end: datetime,
+    lists: Mapping[str, Asker],
+    learned: tuple[Mapping[str, Recommender], Fusion],
+) -> Strangers:
+    """Ask every list, and the page as it is composed, for shoppers who never bought before."""
+    recommenders, fusion = learned
+    k = config.evaluation.k
+    targets = next_basket(known.everything, end, strangers=True)
+    users = targets[USER].to_list()
+    asked = requests_at(known.everything, end, users, config.train.history_max)
+    question = Asked.of(asked, fusion.ids)
+    ranked = [place for place in config.placements.values() if place.ranker]
+    page = ordered(question, (ranked or [Placement()])[0], recommenders, fusion, k)
+    answers = {name: ask(question) for name, ask in lists.items()}
+    answers[FUSION] = page.take(np.flatnonzero(page.place_E < k)).table()
+    scores = {name: _hits(answer, targets, k) for name, answer in answers.items()}
+    return Strangers(asked.select(USER, pl.col(HISTORY).list.len().alias(EVENTS)), scores)
 
 
 def _among(ranked: pl.DataFrame, chosen: pl.DataFrame, k: int) -> pl.DataFrame:
@@ -196,7 +237,18 @@ def _among(ranked: pl.DataFrame, chosen: pl.DataFrame, k: int) -> pl.DataFrame:
     )
 
 
-def _floors(config: Config, past: Known, learner: Learner) -> dict[str, Recommender]:
+def _simple(floors: dict[str, Recommender], k: int) -> dict[str, Asker]:
+    """Return the floors as lists to be asked."""
+    return {
+        FLOORS[0]: _asker(floors[FLOORS[0]], k),
+        FLOORS[1]: lambda asked: _filled(floors, asked, k, FLOORS[1:2]),
+        FLOORS[2]: lambda asked: _filled(floors, asked, k, FLOORS[1:3]),
+    }
+
+
+def _floors(
+    config: Config, past: Known, recommenders: Mapping[str, Recommender]
+) -> dict[str, Recommender]:
     """Fit the simple lists that everything else must beat; a fitted EASE serves here too."""
     window = config.evaluation.floor_window_days
     made: dict[str, Recommender] = {
@@ -207,7 +259,7 @@ def _floors(config: Config, past: Known, learner: Learner) -> dict[str, Recommen
     }
     for part in made.values():
         part.fit(past.events, past.products)
-    known = learner.recommenders.get("ease")
+    known = recommenders.get("ease")
     linear: Recommender = known or registry.build("recommenders", "ease")
     made[FLOORS[2]] = linear if known else linear.fit(past.events, past.products)
     return made
@@ -232,12 +284,21 @@ def _filled(
     )
 
 
-def _asker(part: Recommender, k: int) -> Any:
+def _asker(part: Recommender, k: int) -> Asker:
     return lambda asked: part.propose(asked, k).table()
 
 
 def _judge(answer: pl.DataFrame, targets: pl.DataFrame, facts: Facts, k: int) -> dict[str, Any]:
     """Compare lists with targets: [B] recall and NDCG, and what the lists are like."""
+    return _hits(answer, targets, k) | {
+        "coverage": coverage(answer, len(facts.buyers)),
+        "novelty": novelty(answer, facts.buyers),
+        "diversity": diversity(answer, facts.kinds),
+    }
+
+
+def _hits(answer: pl.DataFrame, targets: pl.DataFrame, k: int) -> dict[str, Any]:
+    """Compare lists with targets: [B] recall and NDCG."""
     wanted = targets.select(
         pl.int_range(pl.len(), dtype=pl.UInt32).alias(REQUEST), pl.col("targets").alias(ITEM)
     ).explode(ITEM)
@@ -249,7 +310,4 @@ def _judge(answer: pl.DataFrame, targets: pl.DataFrame, facts: Facts, k: int) ->
     return {
         "recall": recall_at(relevance_BK, num_targets_B, k),
         "ndcg": ndcg_at(relevance_BK, num_targets_B, k),
-        "coverage": coverage(answer, len(facts.buyers)),
-        "novelty": novelty(answer, facts.buyers),
-        "diversity": diversity(answer, facts.kinds),
     }

@@ -8,6 +8,7 @@ import logging
 import threading
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -196,32 +197,39 @@ class Live:
         Returns:
             One request at the shop's time.
         """
+        seeded, banned = (self.fusion.ids.rows(list(names)) for names in (seeds, exclude))
+        seeded, banned = seeded[seeded >= 0], banned[banned >= 0]
+        return replace(
+            self.asked_at_once([steps]),
+            owner_S=np.zeros(len(seeded), np.int64),
+            item_S=seeded,
+            owner_X=np.zeros(len(banned), np.int64),
+            item_X=banned,
+            seeded_B=np.array([bool(seeds)]),
+        )
+
+    def asked_at_once(self, histories: Sequence[Steps]) -> Asked:
+        """Ask a question for each history, from `state`; call it with the lock held."""
         ids = self.fusion.ids
         if fresh := self.state.names(len(self._rows)):
             self._rows = np.concatenate([self._rows, ids.rows(fresh)])
-        item_H = self._rows[steps.item]
+        owner_H = np.repeat(np.arange(len(histories)), [len(steps) for steps in histories])
+        item_H = self._rows[np.concatenate([steps.item for steps in histories])]
         known = item_H >= 0
-        seeded, banned = (ids.rows(list(names)) for names in (seeds, exclude))
-        seeded, banned = seeded[seeded >= 0], banned[banned >= 0]
         return Asked(
             ids,
-            np.array([self._now_us()]),
-            np.zeros(int(known.sum()), np.int64),
+            np.full(len(histories), self._now_us()),
+            owner_H[known],
             item_H[known],
-            steps.event[known],
-            steps.time_us[known],
-            np.zeros(len(seeded), np.int64),
-            seeded,
-            np.zeros(len(banned), np.int64),
-            banned,
-            np.array([bool(seeds)]),
+            np.concatenate([steps.event for steps in histories])[known],
+            np.concatenate([steps.time_us for steps in histories])[known],
         )
 
     def _now_us(self) -> int:
         return (self.clock.now() - EPOCH) // timedelta(microseconds=1)
 
     def recommend(self, placement: Placement, asked: Asked, k: int) -> Picks:
-        """Answer one place on a page; call it with the lock held."""
+        """Answer one place on a page for each request; call it with the lock held."""
         return compose(
             asked,
             placement,

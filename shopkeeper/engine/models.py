@@ -28,6 +28,7 @@ SALES = "sales.parquet"
 FUSION = "fusion"
 UNDERSTANDING = "search/understanding"
 CROSS = "search/cross"
+INDEX = "search/index"
 INDEXED = "search/indexed.parquet"
 """What of each product the index knows; see `search.text.fingerprints`."""
 
@@ -65,7 +66,7 @@ class Models:
             path.name: registry.load(path) for path in sorted(folder.glob("recommenders/*"))
         }
         sold = pl.read_parquet(folder / SALES)
-        fusion = _fusion(folder, recommenders) if (folder / FUSION).is_dir() else None
+        fusion = restore_fusion(folder, recommenders) if (folder / FUSION).is_dir() else None
         reading = folder / UNDERSTANDING
         if fusion is not None and fusion.names() != about.get("ranker_features"):
             raise BadData(
@@ -78,7 +79,7 @@ class Models:
             recommenders=recommenders,
             fusion=fusion,
             encoder=registry.load(folder / "encoder"),
-            index=registry.load(folder / "search" / "index"),
+            index=registry.load(folder / INDEX),
             indexed=pl.read_parquet(known) if (known := folder / INDEXED).is_file() else None,
             suggest=Suggest().restore(folder / "search"),
             understanding=Understanding().restore(reading) if reading.is_dir() else None,
@@ -107,7 +108,8 @@ def save_fusion(fusion: Fusion, folder: Path) -> None:
     (folder / FUSION / "fusion.json").write_text(json.dumps(about))
 
 
-def _fusion(folder: Path, recommenders: Mapping[str, Recommender]) -> Fusion:
+def restore_fusion(folder: Path, recommenders: Mapping[str, Recommender]) -> Fusion:
+    """Read what `save_fusion` wrote into a bundle, with its recommenders."""
     about = json.loads((folder / FUSION / "fusion.json").read_text())
     return Fusion(
         recommenders={name: recommenders[name] for name in about["recommenders"]},

@@ -11,16 +11,19 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 
+from shopkeeper.config import Placement
 from shopkeeper.engine import looks, settings
 from shopkeeper.engine.answering import answered, searched
 from shopkeeper.engine.answers import Answer, Receipt
 from shopkeeper.engine.catalogue import product_row, shown
+from shopkeeper.engine.everyone import recommend_all
 from shopkeeper.engine.follower import Follower, follow
 from shopkeeper.engine.live import Live
 from shopkeeper.engine.voice import ByVoice
@@ -101,11 +104,11 @@ class Shop(ByVoice):
         self.follow()
         return done
 
-    def train(self) -> dict[str, Any]:
-        """Learn from all that was loaded, measure, publish; see `engine.train`."""
+    def train(self, *, update: bool = False) -> dict[str, Any]:
+        """Learn from all that was loaded, or on from the bundle in use; see `engine.train`."""
         from shopkeeper.engine.train import train
 
-        done = train(self.folder, self.config)
+        done = train(self.folder, self.config, update=update)
         self.follow()
         return done
 
@@ -223,9 +226,7 @@ class Shop(ByVoice):
             NotFitted: The shop was never trained.
         """
         began = time.perf_counter()
-        if placement not in self.config.placements:
-            raise NotFound(str(unknown("placement", placement[:80], self.config.placements)))
-        place = self.config.placements[placement]
+        place = self._place(placement)
         self._check_size(size := place.size if k is None else k, 0)
         live = self.live
         for item in items or ():
@@ -246,6 +247,16 @@ class Shop(ByVoice):
         ranks = range(1, len(items) + 1)
         rows = list(zip(items, picks.score_E.tolist(), ranks, sources, strict=True))
         return answered(live, rows, sentences, len(rows), began, products=products)
+
+    def recommend_all(
+        self, out: str | Path, placement: str = "home", *, k: int | None = None
+    ) -> dict[str, Any]:
+        """Write the page of every shopper to a file; see `engine.everyone`."""
+        place = self._place(placement)
+        self._check_size(size := place.size if k is None else k, 0)
+        # Not `self.live`, which follows new bundles: all pages are of one.
+        with closing(Live.load(self.folder, self.config, self.bundles)) as live:
+            return recommend_all(live, placement, size, Path(out))
 
     def product(self, item_id: str) -> dict[str, Any]:
         """Return one product with a decimal `price`; NotFound if there is none."""
@@ -369,6 +380,11 @@ class Shop(ByVoice):
             self.recommend(placement, items=[item])
             for shopper in shoppers:
                 self.recommend(placement, user_id=shopper["user_id"])
+
+    def _place(self, name: str) -> Placement:
+        if name not in self.config.placements:
+            raise NotFound(str(unknown("placement", name[:80], self.config.placements)))
+        return self.config.placements[name]
 
     def _check_size(self, k: int, offset: int) -> None:
         most = self.config.serving.size_max

@@ -28,7 +28,12 @@ TARGETS, BEFORE = "targets", "bought_before"
 
 
 def next_basket(
-    events: pl.DataFrame, split: datetime, *, new_only: bool = False, baskets: int = 1
+    events: pl.DataFrame,
+    split: datetime,
+    *,
+    new_only: bool = False,
+    baskets: int = 1,
+    strangers: bool = False,
 ) -> pl.DataFrame:
     """Return what each shopper who bought before `split` bought first on or after it.
 
@@ -38,12 +43,13 @@ def next_basket(
         split: The first moment that is not known.
         new_only: Leave out targets that the shopper bought before `split`.
         baskets: How many of the shopper's next baskets count, from 1.
+        strangers: Return those who bought nothing before `split` in place of those who did.
 
     Returns:
         One row per shopper, by `user_id`: `targets`, the distinct products of the basket in the
         order of the rows, and `bought_before`, those bought before the split, by id. Products that
         nobody bought before the split are no targets; shoppers without a target, or without a
-        purchase before the split, are left out.
+        purchase before the split (or with one, for `strangers`), are left out.
     """
     bought = events.filter(
         (pl.col(EVENT_NAME) == "purchase") & pl.col(USER).is_not_null() & pl.col(ITEM).is_not_null()
@@ -68,6 +74,9 @@ def next_basket(
         pl.col(ITEM).unique(maintain_order=True).alias(TARGETS)
     )
     own = past.group_by(USER).agg(pl.col(ITEM).unique().sort().alias(BEFORE))
+    if strangers:
+        nothing = pl.lit([], pl.List(pl.String)).alias(BEFORE)
+        return targets.join(own, on=USER, how="anti").with_columns(nothing).sort(USER)
     return targets.join(own, on=USER).sort(USER)
 
 

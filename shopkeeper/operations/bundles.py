@@ -138,14 +138,15 @@ class Bundles:
     def _sweep(self) -> None:
         """Remove what writers that died left behind."""
         for path in self.folder.glob(f"{WRITING}*"):
-            if not _alive(int(path.name.removeprefix(WRITING).split("-")[0])):
+            if not alive(int(path.name.removeprefix(WRITING).split("-")[0])):
                 shutil.rmtree(path, ignore_errors=True)
         for path in self.folder.glob(f"{CURRENT}.*"):
-            if not _alive(int(path.suffix[1:])):
+            if not alive(int(path.suffix[1:])):
                 path.unlink(missing_ok=True)
 
 
-def _alive(process_id: int) -> bool:
+def alive(process_id: int) -> bool:
+    """Say whether another process of this number runs."""
     try:
         os.kill(process_id, 0)
     except ProcessLookupError:

@@ -201,6 +201,13 @@ class OnlineState:
             )
         ]
 
+    def shoppers(self) -> list[str]:
+        """Name every shopper whose events are known, in the order of their ids."""
+        with self._lock:
+            actors = {*self._past.actors, *self._trails}
+        prefix = _user("")
+        return sorted(one.removeprefix(prefix) for one in actors if one.startswith(prefix))
+
     def walkers(self, k: int) -> list[tuple[str, int]]:
         """Name up to k shoppers of the past, from the busiest to the quiet, and their events."""
         with self._lock:

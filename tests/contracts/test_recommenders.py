@@ -10,6 +10,7 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from shopkeeper import registry
+from shopkeeper.contracts import Updatable
 from shopkeeper.data.samples.planted import (
     basket_shop,
     histories_of,
@@ -124,6 +125,15 @@ def fitted(name, shop="loop", *, catalogue=True):
 
 
 each = pytest.mark.parametrize("name", NAMES)
+UPDATABLE = [name for name in NAMES if issubclass(registry.find("recommenders", name), Updatable)]
+each_that_learns_on = pytest.mark.parametrize("name", UPDATABLE)
+LATER = [
+    (f"v{n:02}", item, "purchase", NOW_THEN + timedelta(hours=n + step))
+    for n in range(20)
+    for step, item in enumerate(("p003", "a new product"))
+]
+# By its name the new product comes first, so every other gets another number.
+NEWER = pl.concat([LOOP, pl.DataFrame(LATER, LOOP.schema, orient="row")])
 everywhere = pytest.mark.parametrize("shop", SHOPS)
 
 
@@ -331,3 +341,56 @@ def test_the_clock_of_the_machine_is_not_looked_at(name):
     moved = build(name).fit(events).recommend(asked, 5)
     before = fitted(name, catalogue=False).recommend(requests(PEOPLE, NOW_THEN), 5)
     assert_frame_equal(moved, before, rel_tol=1e-4, abs_tol=1e-5)
+
+
+def saved(model, folder):
+    registry.save(model, folder)
+    return registry.load(folder)
+
+
+@each_that_learns_on
+def test_an_update_without_news_changes_no_answer(name, tmp_path):
+    model = fitted(name)
+    again = saved(model, tmp_path).update(LOOP, with_vectors(products_of(LOOP)))
+    asked = model.recommend(ASKED, 12)
+    assert_frame_equal(again.recommend(ASKED, 12), asked, rel_tol=1e-4, abs_tol=1e-5)
+
+
+@each_that_learns_on
+def test_an_update_takes_in_new_products_and_knows_old_ones_by_their_ids(name, tmp_path):
+    model = saved(fitted(name), tmp_path).update(NEWER, with_vectors(products_of(NEWER)))
+    assert model.ids.names[0] == "a new product"
+    shown = model.recommend(requests({"v": ["p003"]}, NOW_THEN + timedelta(days=3)), 13)
+    assert "a new product" in shown[ITEM]
+    assert set(shown[ITEM]) <= set(NEWER[ITEM])
+    # What had no news is scored much as before.
+    pairs = ASKED.select(REQUEST).join(LOOP.select(ITEM).unique().sort(ITEM), how="cross")
+    before, after = (one.score(ASKED, pairs) for one in (fitted(name), model))
+    rows = np.isfinite(before) & np.isfinite(after)
+    assert rows.mean() > 0.7
+    assert np.corrcoef(before[rows], after[rows])[0, 1] > 0.5
+
+
+@each_that_learns_on
+def test_products_that_left_the_catalogue_leave_with_an_update(name, tmp_path):
+    some = with_vectors(products_of(LOOP)).filter(pl.col(PRODUCT_ID) > "p004")
+    model = saved(fitted(name), tmp_path).update(NEWER, some)
+    assert set(model.recommend(ASKED, 12)[ITEM]) == set(some[PRODUCT_ID])
+
+
+@each_that_learns_on
+def test_an_update_is_the_same_in_any_order_of_events_and_after_a_kill(name, tmp_path):
+    shuffled = NEWER.sample(fraction=1, shuffle=True, seed=5)
+    models = [saved(fitted(name), tmp_path / str(n)) for n in range(3)]
+    whole = models[0].update(NEWER, checkpoint=tmp_path / "one.safetensors")
+    other = models[1].update(shuffled)
+    # The state that a killed run leaves is taken up, here at its end.
+    again = models[2].update(NEWER, checkpoint=tmp_path / "one.safetensors")
+    for one in (other, again):
+        assert_frame_equal(one.recommend(ASKED, 9), whole.recommend(ASKED, 9))
+
+
+@each_that_learns_on
+def test_an_update_before_the_first_time_says_what_to_do(name):
+    with pytest.raises(NotFitted, match="Call `fit` first"):
+        build(name).update(LOOP)

@@ -22,6 +22,7 @@ from shopkeeper.recommenders._evidence import best, chunks
 from shopkeeper.recommenders._memory import refuse_beyond_memory
 from shopkeeper.recommenders._sequences import moments
 from shopkeeper.recommenders._sequences.encoder import Encoder
+from shopkeeper.recommenders._sequences.newcomers import grown
 from shopkeeper.recommenders._sequences.substitutes import similar_products
 from shopkeeper.schema import EVENT_NAME, ITEM, LEARN, PRODUCT_ID, TIME, USER, WANTS, check
 from shopkeeper.training.augment_sequences import AUGMENTERS
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 
 PAIRS_MAX = 1 << 16
 """Candidates scored at a time."""
+REPLAY_MAX = 100
+"""More old lessons for each new one are no update."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,6 +99,8 @@ class Settings:
     """Stop after so many epochs without gain on what was kept back."""
     update_steps: int = 300
     """How many batches at most `update` learns."""
+    replay: float = 1.0
+    """How many old lessons `update` learns again for each new one, so that nothing is forgotten."""
     chunk_mb: int = 8
     """Memory for scores while learning."""
     precision: str = "float32"
@@ -119,6 +124,8 @@ class Settings:
             raise ValueError("half_life_days, minutes_max and lr must be above 0.")
         if self.negatives < 0 or self.measure_every < 1 or not 0 <= self.average < 1:
             raise ValueError("negatives must be at least 0, measure_every 1, average in [0, 1).")
+        if not 0 <= self.replay <= REPLAY_MAX:
+            raise ValueError(f"replay must be in [0, {REPLAY_MAX}], got {self.replay}.")
         _check_names("augment", self.augment, AUGMENTERS)
         _check_names("precision", [self.precision], ("float32", "bfloat16", "auto"))
 
@@ -191,9 +198,10 @@ class Sequence(Base):
         """Go on learning where `fit` ended, from what happened since.
 
         Args:
-            events: All `schema.LEARN` rows up to now: the old ones are read as history, those
-                after the newest moment of the last `fit` or `update` are learned. New products
-                start afresh; products that are no longer among the most wanted are dropped.
+            events: All `schema.LEARN` rows up to now: those after the newest moment of the last
+                `fit` or `update` are learned, and beside them a sample of the old ones, which are
+                also read as history. Products are known by their ids; new ones start near those
+                whose content is alike, others no longer among the most wanted are dropped.
             products: As for `fit`.
             checkpoint: File of the state while learning.
 
@@ -317,9 +325,8 @@ class Sequence(Base):
         need_bytes = 4.0 * 8 * len(ids) * self.config.width
         refuse_beyond_memory(self.name, what, need_bytes, "Lower width or items_max")
         laid = moments.of_events(events, ids)
-        known_rows: Rows | None = None
-        if before is not None and self._ids is not None:
-            known_rows = self._ids.rows(ids.names)
+        if before is not None:
+            before = grown(before, self.ids, ids, products)
         similar = None
         if products is not None and "substitute" in self.config.augment:
             similar = similar_products(ids, products)
@@ -328,7 +335,6 @@ class Sequence(Base):
             laid,
             len(ids),
             before,
-            known_rows,
             similar,
             self._content(ids, products),
             **self._shape(),

@@ -29,6 +29,8 @@ from shopkeeper.training.losses import Bonus, sampled_softmax_loss, softmax_loss
 from shopkeeper.training.networks.histories import Group, Histories
 from shopkeeper.training.networks.sequence import SequenceNetwork
 
+RARE = 0.1
+"""What a product nobody wanted counts beside others."""
 SHORT = 6
 """Histories up to so many moments are padded alike."""
 
@@ -48,6 +50,8 @@ class Choice:
     perturb: float = 0.0
     after_minute: int | None = None
     """Only moments after it are foretold; None for all."""
+    replay: float = 0.0
+    """Where only later moments are foretold: how many older ones are too, for each of them."""
     plain_epochs: int = 0
     """So many first epochs do without what was wanted before.
 
@@ -71,11 +75,18 @@ class Lessons:
         age_days = (newest - laid.minute) / DAY_MINUTES
         self.weight = np.exp2(-age_days / choice.half_life_days)
 
-    def wanted(self, num_items: int) -> NDArray[np.float32]:
-        """Return the logarithm of how often each product was wanted, newer times counting more."""
-        weight_E = np.repeat(self.weight, np.diff(self.laid.first))
+    def wanted(self, num_items: int, until: int | None = None) -> NDArray[np.float32]:
+        """Return the logarithm of how often each product was wanted, newer times counting more.
+
+        As it was at the minute `until`; None for the newest there is.
+        """
+        minute, weight = self.laid.minute, self.weight
+        if until is not None:
+            age_days = (until - minute) / DAY_MINUTES
+            weight = np.where(minute <= until, np.exp2(-age_days / self.choice.half_life_days), 0)
+        weight_E = np.repeat(weight, np.diff(self.laid.first))
         counts = np.bincount(self.laid.item, weight_E, num_items)
-        found: NDArray[np.float32] = np.log(counts + 0.1).astype(np.float32)
+        found: NDArray[np.float32] = np.log(counts + RARE).astype(np.float32)
         return found
 
     def never_wanted(self, num_items: int) -> Rows:
@@ -213,6 +224,7 @@ class Lessons:
         asked = spans(begin, sizes)
         if self.choice.after_minute is not None:
             late = self.laid.minute[asked + 1] > self.choice.after_minute
+            late |= self._replayed(shopper[~late], int(late.sum()), random)[shopper]
             shopper, asked = shopper[late], asked[late]
         part = (end[shopper] - 1 - asked + shift[shopper]) // stride_S[shopper]
         fresh = np.ones(len(asked) + 1, np.bool_)
@@ -220,6 +232,17 @@ class Lessons:
         edges = np.flatnonzero(fresh)
         first, last = asked[edges[:-1]], asked[edges[1:] - 1] + 1
         return np.stack([np.maximum(begin[shopper[edges[:-1]]], last - longest), first, last], 1)
+
+    def _replayed(
+        self, shopper: Rows, num_late: int, random: np.random.Generator
+    ) -> NDArray[np.bool_]:
+        """Draw whose older moments are learned again, so that nothing is forgotten, [S]."""
+        older_S = np.bincount(shopper, minlength=len(self.laid.start) - 1)
+        order = random.permutation(len(older_S))
+        enough = np.cumsum(older_S[order]) <= self.choice.replay * num_late
+        chosen = np.zeros(len(older_S), np.bool_)
+        chosen[order[enough]] = True
+        return chosen
 
 
 def _laid_out(laid: Moments, begin: Rows, asked: Rows, end: Rows) -> Sequences:

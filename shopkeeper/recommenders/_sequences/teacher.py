@@ -27,7 +27,10 @@ from shopkeeper.training.networks.sequence import SequenceNetwork, to_onnx
 
 
 class Teacher:
-    """One course of learning, from the start or from what was learned before."""
+    """One course of learning, from the start or from what was learned before.
+
+    `before` numbers products as `laid` does; see `newcomers.grown`.
+    """
 
     def __init__(
         self,
@@ -35,7 +38,6 @@ class Teacher:
         laid: Moments,
         num_items: int,
         before: Encoder | None = None,
-        known_rows: Rows | None = None,
         similar: Similar | None = None,
         content: Floats | None = None,
         **more: Any,
@@ -55,6 +57,7 @@ class Teacher:
                 perturb=config.perturb,
                 seed=config.seed,
                 after_minute=None if before is None else before.newest_minute,
+                replay=config.replay,
             ),
             augmenter(config.augment, config.augment_share, similar) if config.augment else None,
         )
@@ -68,9 +71,9 @@ class Teacher:
             if config.start_nearby > 0:
                 self._start_nearby(num_items)
         if self.network.bias is not None:
-            self.network.bias.data.copy_(torch.from_numpy(self.lessons.wanted(num_items)))
-        if before is not None and known_rows is not None:
-            self._take_up(before, known_rows)
+            self.network.bias.data.copy_(torch.from_numpy(self._bias(num_items)))
+        if before is not None:
+            self._take_up(before)
 
     def _network(
         self, num_items: int, content: Floats | None, more: dict[str, Any]
@@ -173,11 +176,18 @@ class Teacher:
             else:
                 self.network.items.weight.add_(vectors)
 
-    def _take_up(self, before: Encoder, known_rows: Rows) -> None:
+    def _bias(self, num_items: int) -> Floats:
+        """Return how much each product is wanted, with what was learned beyond counting it."""
+        wanted_V = self.lessons.wanted(num_items)
+        if self.before is None:
+            return wanted_V
+        then_V = self.lessons.wanted(num_items, self.before.newest_minute)
+        new_V = np.isnan(self.before.bias_V)
+        return np.where(new_V, wanted_V, self.before.bias_V + (wanted_V - then_V))
+
+    def _take_up(self, before: Encoder) -> None:
         with torch.no_grad():
-            kept = np.flatnonzero(known_rows >= 0)
-            old_VD = torch.from_numpy(before.items_VD[known_rows[kept]])
-            self.network.items.weight[torch.from_numpy(kept)] = old_VD
+            self.network.items.weight.copy_(torch.from_numpy(before.items_VD))
             self.network.actions.weight.copy_(torch.from_numpy(before.actions_AD))
             self.network.body.load_state_dict(
                 {name: torch.from_numpy(value) for name, value in before.weights.items()}

@@ -11,9 +11,9 @@ from polars.testing import assert_frame_equal
 from shopkeeper.arrays import Asked
 from shopkeeper.config import Config, TrainSection
 from shopkeeper.data.samples.planted import OPENED, products_of
-from shopkeeper.engine.evaluate import evaluate, split_of
+from shopkeeper.engine.evaluate import evaluate, measure, split_of
 from shopkeeper.engine.learn import Known, joined, learn
-from shopkeeper.engine.report import ALL, FUSION, NEW
+from shopkeeper.engine.report import ALL, FUSION, NEW, by_history
 from shopkeeper.engine.settings import read
 from shopkeeper.errors import BadConfig, BadData
 from shopkeeper.evaluation.splits import requests_at
@@ -140,6 +140,39 @@ def test_the_report_holds_every_list_and_the_floors_with_intervals(trained):
     for name in (FUSION, "floor_ease_own"):
         assert f">{name}</text>" in page
     assert {"label", "value", "low", "high", "floor"} == set(report["plots"][0]["rows"][0])
+    titles = [table["title"] for table in report["tables"]]
+    assert "R@10 by how many events are known of a shopper" in titles
+    (group,) = report["by_history"]
+    assert group["lists"][FUSION]["ndcg"]["mean"] == pytest.approx(
+        report["scores"][ALL][FUSION]["ndcg"]["mean"]
+    )
+
+
+def test_quality_is_told_by_how_much_is_known_of_a_shopper():
+    soon = END + timedelta(days=1)
+    new = [(f"n{n}", f"p{n:03}", "purchase", soon) for n in range(6)]
+    looked = [("v0", "p001", "view_item", END - timedelta(days=day)) for day in (3, 2)] + [
+        ("v0", "p001", "purchase", soon)
+    ]
+    few = [("w0", "p002", "purchase", END - timedelta(days=2)), ("w0", "p002", "purchase", soon)]
+    rows = pl.DataFrame([*new, *looked, *few], schema=LEARN, orient="row")
+    known = Known(pl.concat([EVENTS, rows]).sort(TIME), KNOWN.products)
+    learner, fusion = learn(CONFIG, known, END)
+    measured = measure(CONFIG, known, END, learner.recommenders, fusion)
+    assert measured.shoppers.filter(pl.col(USER) == "w0")["events"].to_list() == [1]
+    strangers = dict(measured.strangers.shoppers.iter_rows())
+    assert strangers == {**dict.fromkeys([f"n{n}" for n in range(6)], 0), "v0": 2}
+    groups = by_history(CONFIG, [measured])
+    counts = {group["events"]: group["shoppers"] for group in groups}
+    assert counts == {"0": 6, "1-4": 2, "20-99": 40}
+    nothing, little = groups[0]["lists"], groups[1]["lists"]
+    # Of whom nothing is known gets what is popular; a look leads to what is near it.
+    assert nothing[FUSION] == nothing["popular"]
+    assert nothing[FUSION]["recall"]["mean"] > 0.5
+    assert nothing["repeat"]["recall"]["mean"] == 0
+    assert little["repeat"]["recall"]["mean"] == 0.5
+    found = little[FUSION]["recall"]
+    assert found["low"] <= found["mean"] <= found["high"]
 
 
 def test_events_and_shoppers_of_the_judged_period_are_counted_by_hand():

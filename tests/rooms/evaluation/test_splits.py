@@ -75,6 +75,13 @@ def test_who_is_new_or_wants_only_new_products_or_buys_nothing_is_left_out():
     assert set(by_shopper(next_basket(EVENTS, SPLIT))) == {"ann", "fay"}
 
 
+def test_strangers_are_those_who_had_bought_nothing_yet():
+    assert by_shopper(next_basket(EVENTS, SPLIT, strangers=True)) == {
+        "cat": (["a"], []),
+        "dan": (["b"], []),
+    }
+
+
 def test_a_product_that_only_nameless_shoppers_bought_before_is_known():
     later = pl.concat([EVENTS, shop(("bob", "e", 1, "t16"))])
     assert by_shopper(next_basket(later, SPLIT))["bob"][0] == ["e"]

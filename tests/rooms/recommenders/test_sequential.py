@@ -13,7 +13,7 @@ from shopkeeper import registry
 from shopkeeper.arrays import Ids
 from shopkeeper.data.samples.planted import OPENED, histories_of, loop_shop, name_of, requests
 from shopkeeper.errors import BadConfig, BadData, NotFitted
-from shopkeeper.recommenders._sequences import moments
+from shopkeeper.recommenders._sequences import moments, newcomers
 from shopkeeper.schema import EVENT_NAME, HISTORY, ITEM, LEARN, RANK, SCORE, TIME, USER
 
 pytest.importorskip("torch")
@@ -192,6 +192,58 @@ def test_update_goes_on_from_what_was_learned_and_takes_up_new_products(loop):
     assert part.recommend(old, 1)[ITEM].to_list() == [name_of(8)]
     part.update(pl.concat([loop, fresh]))
     assert part.learned["steps"] == 0
+
+
+def test_replay_keeps_what_an_update_without_it_forgets(loop):
+    # From now on everybody else goes round the loop the other way.
+    names = sorted(loop[ITEM].unique())
+    later = loop[TIME].max() + timedelta(days=1)
+    back = [
+        (f"v{n}", names[(n - step) % 12], later + timedelta(hours=step))
+        for n in range(60)
+        for step in range(6)
+    ]
+    both = pl.concat(
+        [
+            loop,
+            pl.DataFrame(
+                [(user, item, "purchase", at) for user, item, at in back], LEARN, orient="row"
+            ),
+        ]
+    )
+    kept = {}
+    for replay in (0.0, 2.0):
+        part = registry.build("recommenders", "sequential", **SMALL, repeats=False, replay=replay)
+        part.fit(loop).update(both)
+        first = [part.recommend(ask(name), 2)[ITEM].to_list() for name in names]
+        kept[replay] = np.mean([names[(n + 1) % 12] in found for n, found in enumerate(first)])
+        # The new way round is learned all the same.
+        assert part.learned["losses"][-1] < 0.5
+    assert kept[2.0] > 0.8
+    assert kept[0.0] < 0.3
+
+
+def test_new_products_start_beside_those_they_are_like_or_in_the_middle(learned):
+    encoder, ids = learned._encoder, learned.ids
+    more = Ids(["a new one", "another", *ids.names])
+    pair = 0.5 * (np.eye(12)[2] + np.eye(12)[5])
+    told = pl.DataFrame(
+        {
+            "id": ["a new one", *ids.names],
+            "vector": [pair.tolist(), *np.eye(12).tolist()],
+        }
+    )
+    many = newcomers.ALIKE
+    try:
+        newcomers.ALIKE = 2
+        grown = newcomers.grown(encoder, ids, more, told)
+    finally:
+        newcomers.ALIKE = many
+    np.testing.assert_array_equal(grown.items_VD[2:], encoder.items_VD)
+    middle = encoder.items_VD.mean(axis=0)
+    near = encoder.items_VD[[2, 5]].mean(axis=0)
+    np.testing.assert_allclose(grown.items_VD[:2], [near, middle], rtol=1e-5)
+    assert np.isnan(grown.bias_V).tolist() == [True, True] + 12 * [False]
 
 
 def test_a_checkpoint_left_by_a_kill_is_continued(loop, tmp_path, monkeypatch):
