@@ -29,16 +29,29 @@ def register(app: typer.Typer) -> None:
     app.add_typer(bundles, name="bundles")
 
 
-def train(context: typer.Context, shop: ShopFolder = Path(), json: AsJson = False) -> None:
+def train(
+    context: typer.Context,
+    start: Annotated[
+        Path | None,
+        typer.Option("--from", help="Folder of another shop whose `sequential` to start from."),
+    ] = None,
+    shop: ShopFolder = Path(),
+    json: AsJson = False,
+) -> None:
     """Learn from all that was loaded, measure on the newest period, publish a bundle.
 
+    With --from, `sequential` begins with what it learned in another trained shop of histories and
+    of what products are (content_numbers above 0 there), which helps a shop with few shoppers.
+
     Example: shopkeeper train --shop myshop
+
+    Example: shopkeeper train --shop smallshop --from largeshop
     """
     if context.invoked_subcommand:
         # `train --shop myshop encoder` means that shop.
         context.default_map = {context.invoked_subcommand: {"shop": str(shop)}}
         return
-    done = Shop.open(shop).train()
+    done = Shop.open(shop).train(start=start)
     if json:
         emit(done | {"seconds": timings()})
         return

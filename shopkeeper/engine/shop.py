@@ -23,6 +23,7 @@ from shopkeeper.engine.answers import Answer, Receipt
 from shopkeeper.engine.catalogue import product_row, shown
 from shopkeeper.engine.follower import Follower, follow
 from shopkeeper.engine.live import Live
+from shopkeeper.engine.transfer import starting
 from shopkeeper.engine.voice import ByVoice
 from shopkeeper.errors import BadRequest, NotFitted, NotFound, ShopkeeperError, unknown
 from shopkeeper.explain.sentences import reasons
@@ -101,11 +102,14 @@ class Shop(ByVoice):
         self.follow()
         return done
 
-    def train(self) -> dict[str, Any]:
-        """Learn from all that was loaded, measure, publish; see `engine.train`."""
+    def train(self, *, start: Path | None = None) -> dict[str, Any]:
+        """Learn from all that was loaded, measure, publish; see `engine.train`.
+
+        `start` is the folder of another shop from whose network `sequential` begins.
+        """
         from shopkeeper.engine.train import train
 
-        done = train(self.folder, self.config)
+        done = train(self.folder, starting(self.folder, self.config, start))
         self.follow()
         return done
 
@@ -113,7 +117,7 @@ class Shop(ByVoice):
         """Measure every recommender and the fusion on a temporal split; see `engine.evaluate`."""
         from shopkeeper.engine.evaluate import evaluate
 
-        return evaluate(self.folder, self.config, seeds)
+        return evaluate(self.folder, starting(self.folder, self.config), seeds)
 
     def search(  # noqa: PLR0913
         self,
