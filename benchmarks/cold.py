@@ -92,6 +92,8 @@ def recommenders(past: Known, config: Any, learned: bool, seed: int) -> dict[str
     if learned:
         tower = registry.build("recommenders", "two_tower", seed=seed)
         built["two_tower"] = tower.fit(past.events, past.products)
+        reading = registry.build("recommenders", "sequential", seed=seed, content_numbers=64)
+        built["sequential, with content"] = reading.fit(past.events, past.products)
     return built
 
 
