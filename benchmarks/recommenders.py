@@ -9,6 +9,8 @@ were chosen on validation, and one set of them holds for all files. Each recomme
 process of its own through `shopkeeper benchmark`. Beside us: popularity, neighbours, EASE and
 iALS on the same split, and the time of `implicit` for iALS where that is installed. `--quick`
 measures the counting recommenders alone, with one seed, and claims nothing that needs learning.
+`--only cold` and `--only transfer` measure products without events, and shops that start from
+another one, on the gift shop; see `cold.py` and `transfer.py`.
 """
 
 import argparse
@@ -24,6 +26,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 from claims import Claims, hash_of, machine
+from cold import cold
+from transfer import transfer
 
 COUNTING = ("popular", "item_knn", "ease", "ials")
 LEARNED = ("sequential", "hstu", "gru", "two_tower", "generative")
@@ -182,11 +186,15 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3, help="of Beauty; MovieLens takes one")
     parser.add_argument("--minutes", type=float, default=12, help="to learn, a seed")
     parser.add_argument("--file", help="only this one of the files")
-    parser.add_argument("--only", nargs="*", help="only these recommenders")
+    parser.add_argument("--only", nargs="*", help="only these recommenders, cold or transfer")
     args = parser.parse_args()
     claims = Claims(full=not args.quick)
     print(f"machine: {machine()}; leave-one-out, all products ranked")
-    for name in PUBLISHED:
+    if args.only is None or "cold" in args.only:
+        cold(claims, args.data, 1 if args.quick else args.seeds, args.quick)
+    if not args.quick and (args.only is None or "transfer" in args.only):
+        transfer(claims, args.data, args.seeds)
+    for name in [] if set(args.only or ()) & {"cold", "transfer"} else PUBLISHED:
         file = args.data / "dev" / name
         if args.file in (None, name) and file.exists():
             measure_file(claims, file, args)

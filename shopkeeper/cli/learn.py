@@ -34,6 +34,10 @@ def train(
     update: Annotated[
         bool, typer.Option("--update", help="Learn on from the bundle in use; see below.")
     ] = False,
+    start: Annotated[
+        Path | None,
+        typer.Option("--from", help="Folder of another shop whose `sequential` to start from."),
+    ] = None,
     shop: ShopFolder = Path(),
     json: AsJson = False,
 ) -> None:
@@ -42,15 +46,20 @@ def train(
     With --update it learns on from the bundle in use, which takes about a tenth of the time, and
     publishes only if shoppers of that bundle lose nothing by it.
 
+    With --from, `sequential` begins with what it learned in another trained shop of histories and
+    of what products are (content_numbers above 0 there), which helps a shop with few shoppers.
+
     Example: shopkeeper train --shop myshop
 
     Example: shopkeeper train --update --shop myshop
+
+    Example: shopkeeper train --shop smallshop --from largeshop
     """
     if context.invoked_subcommand:
         # `train --shop myshop encoder` means that shop.
         context.default_map = {context.invoked_subcommand: {"shop": str(shop)}}
         return
-    done = Shop.open(shop).train(update=update)
+    done = Shop.open(shop).train(update=update, start=start)
     if json:
         emit(done | {"seconds": timings()})
         return

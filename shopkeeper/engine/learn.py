@@ -55,10 +55,13 @@ class Learner:
     config: Config
     seed: int
     recommenders: dict[str, Recommender]
-    vectors: ProductVectors
     checkpoints: Path | None = None
     """Where long learning keeps its state, so that a run that was killed goes on."""
     fitted: set[str] = field(default_factory=set)
+    vectors: ProductVectors = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.vectors = ProductVectors(self.config)
 
     @classmethod
     def of(
@@ -68,7 +71,7 @@ class Learner:
         seed = config.train.seed if seed is None else seed
         names = dict.fromkeys((*config.train.fused, *config.train.recommenders))
         made = {name: seeded("recommenders", name, config, seed) for name in names}
-        return cls(config, seed, made, ProductVectors(config), checkpoints)
+        return cls(config, seed, made, checkpoints)
 
     def fit(self, known: Known, names: Iterable[str]) -> None:
         """Fit recommenders to what is known; one that can be updated is, after its first time."""

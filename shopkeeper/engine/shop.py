@@ -26,6 +26,7 @@ from shopkeeper.engine.catalogue import product_row, shown
 from shopkeeper.engine.everyone import recommend_all
 from shopkeeper.engine.follower import Follower, follow
 from shopkeeper.engine.live import Live
+from shopkeeper.engine.transfer import starting
 from shopkeeper.engine.voice import ByVoice
 from shopkeeper.errors import BadRequest, NotFitted, NotFound, ShopkeeperError, unknown
 from shopkeeper.explain.sentences import reasons
@@ -104,11 +105,18 @@ class Shop(ByVoice):
         self.follow()
         return done
 
-    def train(self, *, update: bool = False) -> dict[str, Any]:
-        """Learn from all that was loaded, or on from the bundle in use; see `engine.train`."""
+    def train(self, *, update: bool = False, start: Path | None = None) -> dict[str, Any]:
+        """Learn from all that was loaded, or on from the bundle in use; see `engine.train`.
+
+        `start` is the folder of another shop from whose network `sequential` begins.
+        """
         from shopkeeper.engine.train import train
 
-        done = train(self.folder, self.config, update=update)
+        if update and start is not None:
+            raise BadRequest(
+                "start", "An update goes on from this shop's own bundle: leave --from or --update."
+            )
+        done = train(self.folder, starting(self.folder, self.config, start), update=update)
         self.follow()
         return done
 
@@ -116,7 +124,7 @@ class Shop(ByVoice):
         """Measure every recommender and the fusion on a temporal split; see `engine.evaluate`."""
         from shopkeeper.engine.evaluate import evaluate
 
-        return evaluate(self.folder, self.config, seeds)
+        return evaluate(self.folder, starting(self.folder, self.config), seeds)
 
     def search(  # noqa: PLR0913
         self,

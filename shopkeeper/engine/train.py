@@ -174,6 +174,7 @@ def _about(
             for metric in ("recall", "ndcg")
         },
         "ranker_features": fusion.names(),
+        "vector_weights": list(learner.vectors.weights),
     }
 
 

@@ -74,17 +74,6 @@ def benchmark_robustness(
     course = _Course(name, chosen, rows, seed)
     with stage("clean"):
         clean, seen = course.measure(rows, None)
-    noise, attacks = [], []
-    for share in SHARES:
-        with stage(f"noise-{share:.0%}"):
-            found, _ = course.measure(with_noise(rows, share, seed), None)
-        noise.append({"noise": share, **_loss(clean, found)})
-    for attack in ATTACKS:
-        with stage(f"attack-{attack}"):
-            fake = fake_shoppers(rows, attack, course.pushed, seed)
-            found, after = course.measure(rows, fake)
-        hits = {"hit_rate@10": after, "clean_hit_rate@10": seen}
-        attacks.append({"attack": attack, "fake": FAKE_SHARE, **hits, **_loss(clean, found)})
     return {
         "benchmark": "robustness",
         "recommender": name,
@@ -95,8 +84,8 @@ def benchmark_robustness(
         "events": rows.height,
         "seed": seed,
         "ndcg@10": float(clean.mean()),
-        "noise": noise,
-        "attacks": attacks,
+        "noise": course.noise(clean),
+        "attacks": course.attacks(clean, seen),
         "seconds": round(time.perf_counter() - began, 2),
         "peak_memory_mb": loo.peak_memory_mb(),
     }
@@ -177,12 +166,32 @@ class _Course:
     """The same question, asked after learning from one log or another."""
 
     def __init__(self, name: str, settings: dict[str, Any], rows: pl.DataFrame, seed: int) -> None:
-        self.name, self.settings = name, settings
+        self.name, self.settings, self.rows, self.seed = name, settings, rows, seed
         counts = rows.group_by("item").len().sort("len", "item")
         # Products that a few want: nobody pushes what sells by itself.
         lesser = counts["item"].slice(counts.height // 4, max(1, counts.height // 4))
         chosen = np.random.default_rng((seed, 23)).permutation(len(lesser))[:TARGETS]
         self.pushed: list[str] = lesser.gather(np.sort(chosen)).to_list()
+
+    def noise(self, clean: NDArray[np.float64]) -> list[dict[str, Any]]:
+        """Return a row for each share of noise; `clean` is the NDCG of each user without, [B]."""
+        told = []
+        for share in SHARES:
+            with stage(f"noise-{share:.0%}"):
+                found, _ = self.measure(with_noise(self.rows, share, self.seed), None)
+            told.append({"noise": share, **_loss(clean, found)})
+        return told
+
+    def attacks(self, clean: NDArray[np.float64], seen: float) -> list[dict[str, Any]]:
+        """Return a row for each attack; `seen` is how often pushed products are found without."""
+        told = []
+        for attack in ATTACKS:
+            with stage(f"attack-{attack}"):
+                fake = fake_shoppers(self.rows, attack, self.pushed, self.seed)
+                found, after = self.measure(self.rows, fake)
+            hits = {"hit_rate@10": after, "clean_hit_rate@10": seen}
+            told.append({"attack": attack, "fake": FAKE_SHARE, **hits, **_loss(clean, found)})
+        return told
 
     def measure(
         self, rows: pl.DataFrame, fake: pl.DataFrame | None

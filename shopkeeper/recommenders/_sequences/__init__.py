@@ -287,6 +287,9 @@ class Sequence(Base):
         """Return what the network's shape has beyond what all of them have."""
         return {"kind": self.kind}
 
+    def _begin(self, taught: "Teacher") -> None:
+        """Change what learning starts with."""
+
     def _take_over(self, taught: "Teacher", ids: Ids) -> None:
         """Keep what was learned."""
         self._ids, self._encoder = ids, taught.encoder()
@@ -339,6 +342,7 @@ class Sequence(Base):
             self._content(ids, products),
             **self._shape(),
         )
+        self._begin(taught)
         self.learned = taught.learn(checkpoint)
         self._take_over(taught, ids)
 

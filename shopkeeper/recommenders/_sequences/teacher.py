@@ -105,6 +105,20 @@ class Teacher:
         )
         return CodedNetwork(shape, torch.from_numpy(self.codes_VP), config.numbers)
 
+    def start_from(self, other: Encoder, weight: Floats, bias: Floats) -> None:
+        """Begin with what another shop's network learned of histories, and of contents.
+
+        Args:
+            other: The network; its products are not taken over.
+            weight: How contents are read. Shape [D, C].
+            bias: What is added to them. Shape [D].
+        """
+        self._take_up(other, np.full(len(self.network.items.weight), -1))
+        assert self.network.content is not None
+        with torch.no_grad():
+            self.network.content.weight.copy_(torch.from_numpy(weight))
+            self.network.content.bias.copy_(torch.from_numpy(bias))
+
     def learn(self, checkpoint: Path | None) -> dict[str, Any]:
         """Learn to the end of the plan and tell how it went."""
         config = self.config

@@ -127,3 +127,19 @@ def test_a_part_that_knows_nothing_of_a_product_does_not_make_it_less_sure():
     whole = joined([text, picture], [1.0, 1.0])
     np.testing.assert_allclose(np.linalg.norm(whole, axis=1), 1, atol=1e-6)
     assert not joined([np.zeros((2, 3), np.float32), np.zeros((2, 1), np.float32)], [1, 1]).any()
+
+
+def test_kinds_that_few_want_are_told_apart_though_nearly_all_want_another():
+    chance = np.random.default_rng(0)
+    pairs = set()
+    for basket in range(3000):
+        kind = int(chance.choice(KINDS, p=(0.94, 0.02, 0.02, 0.02)))
+        pairs |= {(basket, kind * EACH + int(one)) for one in chance.choice(EACH, 3, replace=False)}
+    actor, item = np.array(sorted(pairs)).T
+    found = behaviour_vectors(one_table(actor, item), NUM, KINDS)
+    rare = np.arange(EACH, NUM)
+    near = found[rare] @ found[rare].T
+    np.fill_diagonal(near, -9)
+    assert (rare[near.argmax(axis=1)] // EACH == rare // EACH).all()
+    own = near[rare[:, None] // EACH == rare // EACH]
+    assert own[own > -1].mean() > 0.7

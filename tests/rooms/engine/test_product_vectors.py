@@ -189,3 +189,31 @@ def test_other_settings_that_mean_nothing_are_refused():
         VectorsSection(behaviour=-1)
     with pytest.raises(ValueError, match="few_events must be above 0"):
         VectorsSection(few_events=0.0)
+
+
+def test_weights_are_judged_by_baskets_that_their_vectors_have_not_seen(monkeypatch):
+    known = Known(EVENTS, catalogue(told(noise=2.0))).before(SPLIT)
+    seen = []
+    learn = ProductVectors._parts
+
+    def watched(self, known):
+        seen.append(known.events[TIME].max())
+        return learn(self, known)
+
+    monkeypatch.setattr(ProductVectors, "_parts", watched)
+    ProductVectors(SETTINGS).products(known, [READER])
+    last = known.events[TIME].max()
+    assert seen[0] < last - timedelta(days=SETTINGS.train.period_days)
+    assert seen[1] == last
+
+
+def test_a_product_that_is_less_sure_comes_after_one_as_near():
+    products = catalogue(np.eye(3, dtype=np.float32)[[0, 0, 0, *[1] * (NUM - 3)]])
+    shorter = products[VECTOR].to_numpy().copy()
+    shorter[1] *= 0.5
+    products = products.with_columns(pl.Series(VECTOR, shorter, dtype=pl.Array(pl.Float32, 3)))
+    model = Content(Content.Config()).fit(EVENTS, products)
+    asked = requests_at(EVENTS, SPLIT, ["u000"], 1).with_columns(pl.lit(["p000"]).alias("seeds"))
+    found = model.recommend(asked, 2)
+    assert found["item_id"].to_list() == ["p002", "p001"]
+    np.testing.assert_allclose(found["score"].to_numpy(), [1.0, 0.5], atol=1e-6)
