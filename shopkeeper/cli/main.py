@@ -19,6 +19,7 @@ from shopkeeper.cli import (
     run,
     setup,
     synonyms,
+    tune,
 )
 from shopkeeper.errors import ShopkeeperError
 
@@ -41,6 +42,7 @@ for group in (
     ask,
     profile,
     synonyms,
+    tune,
     run,
 ):
     group.register(app)
