@@ -20,6 +20,7 @@ from shopkeeper.cli import (
     run,
     setup,
     synonyms,
+    tune,
 )
 from shopkeeper.errors import ShopkeeperError
 
@@ -43,6 +44,7 @@ for group in (
     profile,
     synonyms,
     keys,
+    tune,
     run,
 ):
     group.register(app)

@@ -1,4 +1,4 @@
-"""`shopkeeper benchmark`: measure a recommender, or search, on files, without a shop."""
+"""`shopkeeper benchmark`: measure recommenders, rankers or search on files, without a shop."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -8,6 +8,7 @@ from typer.core import TyperGroup
 
 from shopkeeper.cli._given import settings_of
 from shopkeeper.cli._show import emit, table
+from shopkeeper.cli.clicks import measure_clicks
 from shopkeeper.engine.judged_search import benchmark_search, other_words
 from shopkeeper.errors import BadConfig
 from shopkeeper.evaluation.judged import read_judged
@@ -19,7 +20,7 @@ JsonLine = Annotated[bool, typer.Option("--json", help="Print one JSON object on
 
 
 class _Benchmarks(TyperGroup):
-    """`search` and `sessions` are commands; any other word is the name of a recommender."""
+    """`search`, `sessions` and `clicks` are commands; other words name a recommender."""
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         if args and args[0] not in self.commands and not args[0].startswith("-"):
@@ -32,12 +33,13 @@ def register(app: typer.Typer) -> None:
     benchmarks = typer.Typer(
         cls=_Benchmarks,
         no_args_is_help=True,
-        help="Measure a recommender by its name, `sessions` or `search`, on files of your own.\n\n"
+        help="Measure a recommender by its name, `sessions`, `search` or `clicks`, on files.\n\n"
         "Example: shopkeeper benchmark sequential beauty.txt --seeds 3",
     )
     benchmarks.command("recommender")(measure)
     benchmarks.command("search")(measure_search)
     benchmarks.command("sessions")(measure_sessions)
+    benchmarks.command("clicks")(measure_clicks)
     app.add_typer(benchmarks, name="benchmark")
 
 

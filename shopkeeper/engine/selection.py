@@ -84,8 +84,8 @@ def select(
     config = dataclasses.replace(config, train=dataclasses.replace(config.train, **narrow))
     cache = folder / "cache" / "selection"
     with stage("features"):
-        known, end = _known(folder, config)
-        lessons = _lessons(config, known, end, seeds[0], cache)
+        known, end = known_with_vectors(folder, config)
+        lessons = lessons_of(config, known, end, [*moments(config), 0], cache, seeds[0])
         with stage("snapshot"):
             fusion = Learner.of(config, seeds[0]).fusion(known.before(end), end)
         parts = dict(zip(config.train.features, fusion.features, strict=True))
@@ -111,7 +111,7 @@ def select(
     return report | {"file": str(page)}
 
 
-def _known(folder: Path, config: Config) -> tuple[Known, datetime]:
+def known_with_vectors(folder: Path, config: Config) -> tuple[Known, datetime]:
     """Read what models learn from, with text vectors, and the moment of the split."""
     known = known_of(folder, config)
     with stage("encode"):
@@ -121,13 +121,30 @@ def _known(folder: Path, config: Config) -> tuple[Known, datetime]:
     return dataclasses.replace(known, products=products), split_of(config, known.everything)
 
 
-def _lessons(config: Config, known: Known, end: datetime, seed: int, cache: Path) -> list[Lesson]:
-    """Return the lesson of each period, oldest first; the last is the one after the split."""
+def lessons_of(
+    config: Config, known: Known, end: datetime, backs: Sequence[int], cache: Path, seed: int
+) -> list[Lesson]:
+    """Return the lesson of each period, oldest first; the last judges.
+
+    Args:
+        config: The shop's settings.
+        known: Events and products.
+        end: The split.
+        backs: How many days before it each period begins, oldest first.
+        cache: Where lessons are kept until the work is done.
+        seed: Decides which requests are learned from.
+
+    Returns:
+        At least two lessons.
+
+    Raises:
+        BadData: There is nothing to learn from or to judge by.
+    """
     settings = json.dumps([dataclasses.asdict(config), str(end), seed, data_hash(known)])
     kept = cache / hashlib.sha256(settings.encode()).hexdigest()[:16]
     kept.mkdir(parents=True, exist_ok=True)
     learner, found = Learner.of(config, seed), []
-    for back in progress([*moments(config), 0], "held-back periods"):
+    for back in progress(backs, "held-back periods"):
         at = end - timedelta(days=back)
         file = kept / f"{at:%Y%m%d%H%M%S}.npz"
         if not file.exists():
@@ -141,7 +158,7 @@ def _lessons(config: Config, known: Known, end: datetime, seed: int, cache: Path
             partial.replace(file)
         with np.load(file, allow_pickle=False) as arrays:
             found.append((at, tuple(arrays[name] for name in arrays.files)))
-    if len(found) < 2 or found[-1][0] != end:
+    if len(found) < 2 or found[-1][0] != end - timedelta(days=backs[-1]):
         raise BadData(
             f"No shopper bought again both before and after {end:%Y-%m-%d}, so there is nothing to "
             f"judge features by. Load more events, or choose another [evaluation] split."
@@ -159,7 +176,7 @@ def _importance(
     """Learn a ranker for each seed, and ask what its lists lose when a column is shuffled."""
     # The share of the gain of each column, [F], None for a ranker that keeps none; the drop of
     # NDCG of each request with a hit by column and by [feature], [B]; and how many requests.
-    features, labels, owners = _with_hits(held)
+    features, labels, owners = with_hits(held)
     names = [(name, column) for name, part in parts.items() for column in part.names()]
     groups = {column: [at] for at, (_, column) in enumerate(names)}
     for name in parts:
@@ -227,7 +244,7 @@ def ndcg_of(scores: Matrix, labels: Matrix, owners: NDArray[np.int64], k: int) -
     return ndcg_at(relevance_BK, np.bincount(owners, labels).astype(np.int64), k)
 
 
-def _with_hits(lesson: Lesson) -> tuple[Matrix, Matrix, NDArray[np.int64]]:
+def with_hits(lesson: Lesson) -> tuple[Matrix, Matrix, NDArray[np.int64]]:
     """Return features, labels and requests, from 0, of the requests with something to find."""
     features, labels, _, owners = lesson
     some = np.bincount(owners, labels)[owners] > 0

@@ -1,9 +1,9 @@
 """Turns a ranker's scores into chances that come true as often as they say.
 
-Three ways are tried on rows that the ranker has not learned from, and the one with the smallest log
-loss is taken: Platt's line, the beta curve of Kull, Silva Filho and Flach (AISTATS 2017), and
-isotonic steps (Zadrozny and Elkan, KDD 2002), joined by lines. A placement may have a line of its
-own on top, drawn towards that of all. Knows no ranker.
+Three ways are tried on rows that the ranker has not learned from: Platt's line; the beta curve of
+Kull, Silva Filho and Flach (AISTATS 2017); isotonic steps (Zadrozny and Elkan, KDD 2002), joined by
+lines. The line is taken unless another one's log loss is smaller by more than its standard error. A
+placement may have a line of its own on top, drawn towards that of all. Knows no ranker.
 """
 
 from collections.abc import Callable, Mapping
@@ -95,46 +95,60 @@ def calibrate(
         seed: Deals rows out to choose the method.
 
     Returns:
-        The calibration with the smallest log loss in cross-validation; lines of placements only
-        where they make it smaller.
+        The calibration with the smallest log loss in cross-validation, the simpler one in doubt.
     """
     weight = np.ones(len(scores)) if weights is None else np.asarray(weights, np.float64)
-    label = np.asarray(labels, np.float64)
     spread = float(np.std(scores))
-    plain = (float(np.mean(scores)), spread if spread > 1e-12 else 1.0)
-    fold = np.random.default_rng(seed).permutation(len(label)) % FOLDS
+    rows = _Rows(
+        np.asarray(scores, np.float64), np.asarray(labels, np.float64), weight, placements,
+        float(np.mean(scores)), spread if spread > 1e-12 else 1.0, seed,
+    )  # fmt: skip
+    best, least = METHODS[0], rows.losses(METHODS[0])
+    for method in METHODS[1:]:
+        if _surely_less(found := rows.losses(method), least):
+            best, least = method, found
+    apart = placements is not None and np.unique(placements).size > 1
+    apart = apart and _surely_less(rows.losses(best, apart=True), least)
+    return rows.learned(best, np.ones(len(scores), np.bool_), apart=apart)
 
-    def loss(learn: Callable[[NDArray[Any]], Calibration]) -> float:
-        chance = np.empty(len(label))
+
+@dataclass(frozen=True)
+class _Rows:
+    """What is calibrated on."""
+
+    scores: Doubles
+    labels: Doubles
+    weights: Doubles
+    placements: NDArray[Any] | None
+    centre: float
+    spread: float
+    seed: int
+
+    def learned(self, method: str, rows: NDArray[np.bool_], *, apart: bool) -> Calibration:
+        """Return what some rows teach, with lines of placements or without."""
+        drawn = (self.scores[rows] - self.centre) / self.spread
+        labels, weights = self.labels[rows], self.weights[rows]
+        values = _learned(method, drawn, labels, weights)
+        lines = {}
+        if apart and self.placements is not None:
+            odds = _odds(method, values, drawn)
+            names = self.placements[rows]
+            for name in np.unique(names).tolist():
+                here = names == name
+                lines[name] = _line(odds[here], labels[here], weights[here], 1.0, PRIOR)
+        return Calibration(method, values, self.centre, self.spread, lines)
+
+    def losses(self, method: str, *, apart: bool = False) -> Doubles:
+        """Return the log loss of each row by what the other folds teach, [N]."""
+        fold = np.random.default_rng(self.seed).permutation(len(self.labels)) % FOLDS
+        chance = np.empty(len(self.labels))
         for one in range(FOLDS):
             here = fold == one
-            names = None if placements is None else placements[here]
-            chance[here] = learn(~here).chances(scores[here], names)
-        return float(weight @ -np.log(np.where(label > 0, chance, 1 - chance)))
-
-    def by(method: str) -> Callable[[NDArray[Any]], Calibration]:
-        def learn(rows: NDArray[Any]) -> Calibration:
-            drawn = (np.asarray(scores, np.float64)[rows] - plain[0]) / plain[1]
-            return Calibration(method, _learned(method, drawn, label[rows], weight[rows]), *plain)
-
-        return learn
-
-    def apart(rows: NDArray[Any]) -> Calibration:
-        whole = by(best)(rows)
-        assert placements is not None
-        odds = _odds(best, whole.values, whole._drawn(scores[rows]))
-        lines = {}
-        for name in np.unique(placements[rows]).tolist():
-            here = placements[rows] == name
-            lines[name] = _line(odds[here], label[rows][here], weight[rows][here], 1.0, PRIOR)
-        return Calibration(best, whole.values, *plain, lines)
-
-    losses = {method: loss(by(method)) for method in METHODS}
-    best = min(losses, key=lambda method: losses[method])
-    every = np.ones(len(label), np.bool_)
-    if placements is not None and np.unique(placements).size > 1 and loss(apart) < losses[best]:
-        return apart(every)
-    return by(best)(every)
+            names = None if self.placements is None else self.placements[here]
+            found = self.learned(method, ~here, apart=apart)
+            chance[here] = found.chances(self.scores[here], names)
+        came = np.where(self.labels > 0, chance, 1 - chance)
+        return np.asarray(self.weights * -np.log(came))
 
 
 def calibrated(
@@ -179,6 +193,12 @@ def calibrated(
 
 
 METHODS = ("platt", "beta", "isotonic")
+
+
+def _surely_less(ours: Doubles, theirs: Doubles) -> bool:
+    """Say whether losses of the same rows are smaller by more than a standard error."""
+    less = theirs - ours
+    return bool(less.sum() > less.std() * np.sqrt(len(less)))
 
 
 def _learned(

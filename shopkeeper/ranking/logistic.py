@@ -160,14 +160,14 @@ class Logistic:
         if len(penalties) == 1 or np.unique(owners).size < FOLDS:
             return sorted(penalties)[len(penalties) // 2]
         fold = _lessons.folds(owners, FOLDS, self.config.seed)
-        losses = []
-        for penalty in penalties:
-            parts = [
-                known.loss(np.flatnonzero(fold == one), known.solved(fold != one, penalty))
-                for one in range(FOLDS)
-            ]
-            losses.append(sum(parts))
-        return penalties[int(np.argmin(losses))]
+        losses = dict.fromkeys(penalties, 0.0)
+        for one in range(FOLDS):
+            start = None
+            # From strong to weak, each solution is near the next.
+            for penalty in sorted(penalties, reverse=True):
+                start = known.solved(fold != one, penalty, start)
+                losses[penalty] += known.loss(np.flatnonzero(fold == one), start)
+        return min(penalties, key=lambda penalty: losses[penalty])
 
 
 @dataclass
@@ -180,7 +180,7 @@ class _Known:
     labels: NDArray[np.float32]
     counts: NDArray[np.float32]
 
-    def solved(self, rows: NDArray[Any], penalty: float) -> Doubles:
+    def solved(self, rows: NDArray[Any], penalty: float, start: Doubles | None = None) -> Doubles:
         """Return the weights that fit some rows best, [A + the sizes of all tables]."""
         amounts, numbers = self.amounts_NA[rows], self.numbers_NC[rows]
         labels, counts = self.labels[rows], self.counts[rows]
@@ -190,8 +190,9 @@ class _Known:
         total = max(float(counts.sum()), 1e-9)
         # Starting from the rate makes a rare label no harder than a common one.
         rate = np.clip(float(counts @ labels) / total, 1e-6, 1 - 1e-6)
-        start = np.zeros(begins[-1])
-        start[0] = np.log(rate / (1 - rate))
+        if start is None:
+            start = np.zeros(begins[-1])
+            start[0] = np.log(rate / (1 - rate))
 
         def cost(weights: Doubles) -> tuple[float, Doubles]:
             sums = _sums(weights, amounts, numbers, self.sizes)

@@ -64,9 +64,10 @@ class Reading(nn.Module):  # type: ignore[misc]
         self.register_buffer("low_AQ", torch.tensor(np.nan_to_num(low)))
         self.register_buffer("slope_AQ", torch.tensor((1 / width).astype(np.float32)))
         pieces = low.shape[1]
-        self.amount_AQD = nn.Parameter(torch.randn(len(low), pieces, shape.width) / pieces**0.5)
-        self.missing_AD = nn.Parameter(torch.randn(len(low), shape.width) * 0.1)
-        self.base_AD = nn.Parameter(torch.randn(len(low), shape.width) * 0.1)
+        # Behind the pieces stand a 1, and whether the amount is missing.
+        self.amount_AQD = nn.Parameter(torch.randn(len(low), pieces + 2, shape.width) * 0.1)
+        with torch.no_grad():
+            self.amount_AQD[:, :pieces] *= 10 / pieces**0.5
         self.tables = nn.ModuleDict()
         for at, numbers in fields.numbers.items():
             self.register_buffer(f"numbers{at}", torch.tensor(numbers))
@@ -78,13 +79,15 @@ class Reading(nn.Module):  # type: ignore[misc]
         self.seen: list[Tensor] = []
         """Looked up in the last call; a penalty may keep them small."""
 
-    def forward(self, x_NF: Tensor) -> Tensor:
-        """Return all fields, side by side."""
+    def forward(self, x_NF: Tensor, told_ANQ: Tensor | None = None) -> Tensor:
+        """Return all fields, side by side; `told_ANQ` is what `pieces` says, if it is known."""
         self.seen = []
         rows = x_NF.shape[0]
         parts = []
         if self.fields.amounts:
-            parts.append(self._amounts(x_NF[:, list(self.fields.amounts)]).reshape(rows, -1))
+            told_ANQ = self.pieces(x_NF) if told_ANQ is None else told_ANQ
+            read_NAD = torch.bmm(told_ANQ, self.amount_AQD).transpose(0, 1)
+            parts.append(read_NAD.reshape(rows, -1))
         for at in self.fields.numbers:
             own_ND = self._looked_up(x_NF[:, at], at)
             parts.append(own_ND)
@@ -99,13 +102,18 @@ class Reading(nn.Module):  # type: ignore[misc]
             return x_NF.new_zeros(rows, 1)
         return torch.cat(parts, 1)
 
-    def _amounts(self, x_NA: Tensor) -> Tensor:
-        missing_NA1 = torch.isnan(x_NA)[:, :, None]
-        sure_NA1 = torch.where(missing_NA1, 0.0, x_NA[:, :, None].clamp(-LARGEST, LARGEST))
-        piece_NAQ = ((sure_NA1 - self.low_AQ) * self.slope_AQ).clamp(0, 1)
-        # A product for each amount, with amounts in front, is one batched product.
-        told_NAD = torch.bmm(piece_NAQ.transpose(0, 1), self.amount_AQD).transpose(0, 1)
-        return torch.where(missing_NA1, self.missing_AD, told_NAD + self.base_AD)
+    def pieces(self, x_NF: Tensor) -> Tensor:
+        """Return how much of each piece an amount fills, a 1, and a flag where it is missing.
+
+        [A, N, Q + 2]: with amounts in front there is one batched product for all.
+        """
+        x_AN = x_NF.T[list(self.fields.amounts)]
+        missing_AN = torch.isnan(x_AN)
+        sure_AN = torch.where(missing_AN, 0.0, x_AN).clamp(-LARGEST, LARGEST)
+        low_A1Q, slope_A1Q = self.low_AQ[:, None, :], self.slope_AQ[:, None, :]
+        piece_ANQ = ((sure_AN[:, :, None] - low_A1Q) * slope_A1Q).clamp(0, 1)
+        flag_AN1 = missing_AN.to(x_AN.dtype)[:, :, None]
+        return torch.cat([piece_ANQ, torch.ones_like(flag_AN1), flag_AN1], 2)
 
     def _looked_up(self, x: Tensor, at: int) -> Tensor:
         numbers = getattr(self, f"numbers{at}")
@@ -200,9 +208,9 @@ class Clicks(nn.Module):  # type: ignore[misc]
             # Chances of about .7 at first: room to rise and to fall.
             self.looked = nn.Parameter(torch.full((fields.places + 1,), 1.0))
 
-    def forward(self, x_NF: Tensor) -> Tensor:
+    def forward(self, x_NF: Tensor, told_ANQ: Tensor | None = None) -> Tensor:
         """Return what `body` says, as if every row stood at the first place, [N, T]."""
-        found_NT = self.body(self.reading(x_NF))
+        found_NT = self.body(self.reading(x_NF, told_ANQ))
         if self.place is None:
             return found_NT
         return self._looked_at(found_NT, self.looked[1])
@@ -231,7 +239,10 @@ class Several(nn.Module):  # type: ignore[misc]
 
     def forward(self, x_NF: Tensor) -> Tensor:
         """Return [N, T]."""
-        return torch.stack([network(x_NF) for network in self.networks]).mean(0)
+        # All cut amounts at the same places, which is a good part of the work.
+        first = self.networks[0].reading
+        told_ANQ = first.pieces(x_NF) if first.fields.amounts else None
+        return torch.stack([network(x_NF, told_ANQ) for network in self.networks]).mean(0)
 
 
 def both(one_N: Tensor, other_N: Tensor) -> Tensor:

@@ -81,6 +81,19 @@ def test_sessions_are_measured_in_a_table_and_in_json(tmp_path):
     assert json.loads(run(*words, "--json"))["rows"][0]["precision@20"] == 1.0
 
 
+def test_clicks_are_measured_in_a_table_and_in_json(tmp_path):
+    rows = [{"price": n % 7, "shop": "ab"[n % 2], "sold": n % 7 > 4} for n in range(200)]
+    pl.DataFrame(rows).write_csv(tmp_path / "log.csv")
+    words = ("benchmark", "clicks", tmp_path / "log.csv", "--label", "sold")
+    words = (*words, "--ranker", "logistic", "--folds", "2")
+    said = run(*words)
+    assert "200 rows judged, 56 with sold; 2 features; 2 folds, shuffled" in said
+    assert "Too good to be true? 'price' has an AUC of 1.00" in said
+    found = json.loads(run(*words, "--json"))
+    assert [row["ranker"] for row in found["rows"]] == ["constant rate", "logistic"]
+    assert found["rows"][1]["auc"]["mean"] == 1.0
+
+
 def test_loading_again_says_that_nothing_is_new(trained):
     before = json.loads(run("ingest", "--json", "--shop", trained))
     assert not before["changed"]
@@ -100,6 +113,7 @@ def test_loading_again_says_that_nothing_is_new(trained):
         (("benchmark", "populr", "nowhere.txt"), "Did you mean 'popular'"),
         (("benchmark", "sessions", "a.parquet", "b.parquet"), "There is no file 'a.parquet'"),
         (("benchmark", "sessions", "a", "b", "--set", "width=4"), "exactly one --recommender"),
+        (("benchmark", "clicks", "a.csv"), "There is no file a.csv"),
     ],
 )
 def test_a_mistake_is_one_line_that_says_what_to_do(words, says, tmp_path, monkeypatch):

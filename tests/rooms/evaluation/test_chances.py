@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as theirs
 
@@ -17,6 +17,7 @@ def drawn(seed, num=400):
     return (chance.random(num) < told).astype(float), told
 
 
+@settings(max_examples=25, deadline=None)
 @given(st.integers(0, 1000))
 def test_areas_are_those_of_scikit_learn(seed):
     labels, told = drawn(seed)

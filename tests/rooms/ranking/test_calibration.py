@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import expit
 
@@ -83,6 +83,7 @@ def test_it_can_be_written_down():
         np.testing.assert_array_equal(again.chances(how(odds)), learned.chances(how(odds)))
 
 
+@settings(max_examples=25, deadline=None)
 @given(st.integers(0, 10_000), st.integers(4, 40))
 def test_chances_are_chances_whatever_is_given(seed, num):
     chance = np.random.default_rng(seed)

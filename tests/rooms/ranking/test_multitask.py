@@ -49,7 +49,7 @@ def test_it_orders_by_what_it_was_told_to(taught, tmp_path):
     assert np.corrcoef(by_sale, np.log(sale))[0, 1] > 0.9
     assert np.corrcoef(again.score(x), np.log(click / (1 - click)))[0, 1] > 0.9
     with_sale, with_click = (np.corrcoef(one, x[:, 1])[0, 1] for one in (by_sale, again.score(x)))
-    assert with_sale > with_click + 0.3
+    assert with_sale > with_click + 0.1
 
 
 def test_sales_without_clicks_and_odd_worths_are_refused():
