@@ -35,7 +35,7 @@ def compose(
     asked: Asked,
     placement: Placement,
     recommenders: Mapping[str, Recommender],
-    fusion: Fusion,
+    fusion: Fusion | None,
     policies: Sequence[Policy],
     catalogue: Catalogue,
     k: int,
@@ -43,10 +43,10 @@ def compose(
     """Answer requests with a page each.
 
     Args:
-        asked: The requests, numbering products by `fusion.ids`.
+        asked: The requests, numbering products as the catalogue of the models.
         placement: Which recommenders to ask, and whether the ranker orders.
         recommenders: All that are trained, by name.
-        fusion: The trained ranker with its recommenders.
+        fusion: The trained ranker with its recommenders; None if there is none yet.
         policies: What may be shown, applied in order.
         catalogue: The products as they are now.
         k: How many products at most.
@@ -68,16 +68,16 @@ def ordered(
     asked: Asked,
     placement: Placement,
     recommenders: Mapping[str, Recommender],
-    fusion: Fusion,
+    fusion: Fusion | None,
     k: int,
 ) -> Picks:
     """Order the candidates of each request, as `compose` does before policies.
 
     Args:
-        asked: The requests, numbering products by `fusion.ids`.
+        asked: The requests, numbering products as the catalogue of the models.
         placement: Which recommenders to ask, and whether the ranker orders.
         recommenders: All that are trained, by name.
-        fusion: The trained ranker with its recommenders.
+        fusion: The trained ranker with its recommenders; None if there is none yet.
         k: How many products the page will have.
 
     Returns:
@@ -96,7 +96,7 @@ def ordered(
         first_B[fresh] = count_B[fresh]
         lists.append(found)
 
-    if placement.ranker:
+    if placement.ranker and fusion is not None:
         bought_B = np.zeros(asked.size, np.bool_)
         bought_B[asked.owner_H[asked.event_H == PURCHASE]] = True
         if bought_B.any():

@@ -38,7 +38,7 @@ _log = logging.getLogger(__name__)
 
 WORDS_MAX = 300
 """Characters of a query that count."""
-NO_EVENTS = "Recommendations come once `shopkeeper train` has events to learn from."
+NO_EVENTS = "More recommendations come once `shopkeeper train` has events to learn from."
 
 
 class Shop(ByVoice):
@@ -226,8 +226,6 @@ class Shop(ByVoice):
         live = self.live
         for item in items or ():
             live.catalogue.get(item)
-        if live.models.fusion is None:
-            return answered(live, [], [], 0, began, notes=[NO_EVENTS])
         steps = live.state.steps(user_id, visitor_id)
         steps = steps.take(np.s_[-self.config.train.history_max :])
         with live.lock:
@@ -241,7 +239,8 @@ class Shop(ByVoice):
         sentences = reasons(page, _titles(products), Counter(bought))
         ranks = range(1, len(items) + 1)
         rows = list(zip(items, picks.score_E.tolist(), ranks, sources, strict=True))
-        return answered(live, rows, sentences, len(rows), began, products=products)
+        notes = [] if rows or live.models.fusion else [NO_EVENTS]
+        return answered(live, rows, sentences, len(rows), began, products=products, notes=notes)
 
     def recommend_all(
         self, out: str | Path, placement: str = "home", *, k: int | None = None
