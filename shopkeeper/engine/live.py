@@ -237,7 +237,7 @@ class Live:
     def _now_us(self) -> int:
         return (self.clock.now() - EPOCH) // timedelta(microseconds=1)
 
-    def recommend(self, placement: Placement, asked: Asked, k: int) -> Picks:
+    def recommend(self, placement: Placement, asked: Asked, k: int, category: str = "") -> Picks:
         """Answer one place on a page for each request; call it with the lock held."""
         return compose(
             asked,
@@ -247,6 +247,7 @@ class Live:
             [self.policies[name] for name in placement.policies],
             self.catalogue,
             k,
+            category,
         )
 
     def taste(self, now: Now, user_id: str | None, visitor_id: str | None) -> Taste | None:

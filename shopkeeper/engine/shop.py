@@ -201,6 +201,7 @@ class Shop(ByVoice):
         visitor_id: str | None = None,
         items: Sequence[str] | None = None,
         exclude: Sequence[str] | None = None,
+        category: str = "",
     ) -> Answer:
         """Answer one place on a page.
 
@@ -211,6 +212,7 @@ class Shop(ByVoice):
             visitor_id: The browser, if not.
             items: The product looked at, or those in the cart.
             exclude: Products not to show.
+            category: Where somebody came in; counts only where nothing else is known.
 
         Returns:
             The page, each product with source and reason.
@@ -230,7 +232,7 @@ class Shop(ByVoice):
         steps = steps.take(np.s_[-self.config.train.history_max :])
         with live.lock:
             asked = live.asked(steps, items or (), [*(exclude or ()), *(items or ())])
-            picks = live.recommend(place, asked, size)
+            picks = live.recommend(place, asked, size, category)
         bought = asked.ids.listed(asked.item_H[asked.event_H == PURCHASE])
         items, because = picks.ids.listed(picks.item_E), picks.ids.listed(picks.because_E)
         sources = [picks.sources[number] for number in picks.source_E]
