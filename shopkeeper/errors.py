@@ -3,6 +3,7 @@
 ShopkeeperError
   BadConfig      a setting has a wrong name or value
   BadData        a file or table breaks the schema
+    TooLittle    too little happened in the shop so far to learn or judge a ranker
   BadRequest     one request asks for something impossible; names the field
   NotFound       there is no such product, placement, shop or bundle
   NotFitted      a model was asked before it learned, or a shop before it was trained
@@ -23,6 +24,10 @@ class BadConfig(ShopkeeperError):
 
 class BadData(ShopkeeperError):
     """A file or a table breaks the schema."""
+
+
+class TooLittle(BadData):
+    """Too little happened in the shop so far to learn or judge a ranker."""
 
 
 class BadRequest(ShopkeeperError):

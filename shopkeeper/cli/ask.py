@@ -72,6 +72,9 @@ def recommend(  # noqa: PLR0913
     item: Annotated[
         list[str] | None, typer.Option(help="The product looked at; repeat it for a cart.")
     ] = None,
+    category: Annotated[
+        str, typer.Option(help="Where a new visitor came in, such as 'Home > Lamps'.")
+    ] = "",
     k: Annotated[int | None, typer.Option("-k", "--k", help="How many products.")] = None,
     everyone: Annotated[
         bool, typer.Option("--all", help="Answer every shopper, into the file of --out.")
@@ -95,16 +98,17 @@ def recommend(  # noqa: PLR0913
     Example: shopkeeper recommend --all --out pages.parquet -k 10 --shop myshop
     """
     placement = placed or placement
-    if everyone != (out is not None) or (everyone and (user or item)):
+    if everyone != (out is not None) or (everyone and (user or item or category)):
         raise BadRequest(
-            "all", "--all and --out FILE go together, and neither with --user or --item."
+            "all",
+            "--all and --out FILE go together, and neither with --user, --item or --category.",
         )
     with Shop.open(shop) as opened:
         if out is not None:
             done = opened.recommend_all(out, placement, k=k)
             emit(done) if json else _show_all(done)
             return
-        answer = opened.recommend(placement, k=k, user_id=user, items=item)
+        answer = opened.recommend(placement, k=k, user_id=user, items=item, category=category)
         _show(f"{placement} for {user or 'a new visitor'}", answer, json)
 
 

@@ -43,7 +43,7 @@ def train(
 ) -> None:
     """Learn from all that was loaded, measure on the newest period, publish a bundle.
 
-    With --update it learns on from the bundle in use, which takes about a tenth of the time, and
+    With --update it learns on from the bundle in use, which takes a small part of the time, and
     publishes only if shoppers of that bundle lose nothing by it.
 
     With --from, `sequential` begins with what it learned in another trained shop of histories and
@@ -65,8 +65,6 @@ def train(
         return
     if done["report"]:
         show_report(done["report"])
-    elif done["published"]:
-        print("There are no events yet: the shop can search, and recommends once there are.")
     show_times()
     if done["why"]:
         print(done["why"])

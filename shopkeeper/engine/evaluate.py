@@ -36,7 +36,7 @@ from shopkeeper.engine.report import (
     Strangers,
     write_report,
 )
-from shopkeeper.errors import BadConfig, BadData
+from shopkeeper.errors import BadConfig, TooLittle
 from shopkeeper.evaluation.beyond import coverage, diversity, novelty
 from shopkeeper.evaluation.metrics import ndcg_at, recall_at
 from shopkeeper.evaluation.splits import BEFORE, next_basket, requests_at
@@ -101,10 +101,12 @@ def split_of(config: Config, events: pl.DataFrame) -> datetime:
 
     Raises:
         BadConfig: The day is not a date such as 2011-11-09.
-        BadData: There is no event.
+        TooLittle: There is no event.
     """
     if events.is_empty():
-        raise BadData("This shop has no events to learn from. Run `shopkeeper ingest` first.")
+        raise TooLittle(
+            "This shop has no events to learn from. Load some with `shopkeeper ingest`."
+        )
     if config.evaluation.split:
         try:
             day = datetime.fromisoformat(config.evaluation.split)
@@ -170,7 +172,7 @@ def measure(
     with stage("measure"):
         everyone = next_basket(known.everything, end)
         if everyone.is_empty():
-            raise BadData(
+            raise TooLittle(
                 f"No known shopper bought anything known on or after {end:%Y-%m-%d}. "
                 f"Choose an earlier [evaluation] split."
             )

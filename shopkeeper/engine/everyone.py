@@ -53,7 +53,7 @@ def recommend_all(live: Live, placement: str, k: int, out: Path) -> dict[str, An
         BadRequest: The file cannot be written as named.
     """
     opened = _writer(out)
-    shoppers = live.state.shoppers() if live.models.fusion is not None else []
+    shoppers = live.state.shoppers()
     place, batch = live.config.placements[placement], live.config.serving.batch_shoppers
     began, rows, served = time.perf_counter(), 0, 0
     with stage("recommend", f"{len(shoppers):,} shoppers"), opened as write:

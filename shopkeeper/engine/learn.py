@@ -21,7 +21,7 @@ from shopkeeper.config import Config
 from shopkeeper.contracts import Feature, Moment, Recommender, Updatable
 from shopkeeper.engine.fusion import OWN_TIMES_LEARNING, Fusion, chunks
 from shopkeeper.engine.product_vectors import ProductVectors
-from shopkeeper.errors import BadData
+from shopkeeper.errors import TooLittle
 from shopkeeper.evaluation.splits import next_basket, requests_at
 from shopkeeper.schema import PRODUCT_ID, TIME, USER
 from shopkeeper.tracing import progress, stage
@@ -139,11 +139,11 @@ def learn(
         The learner with all recommenders fitted up to `end`, and the fusion.
 
     Raises:
-        BadData: There is too little before `end` to learn from.
+        TooLittle: There is too little before `end` to learn from.
     """
     past = known.before(end)
     if past.events.is_empty():
-        raise BadData(f"There is no event before {end:%Y-%m-%d} to learn from. Load more events.")
+        raise TooLittle(f"There is no event before {end:%Y-%m-%d} to learn from. Load more events.")
     learner = Learner.of(config, seed, checkpoints)
     lessons: list[Lesson] = []
     for back in progress(moments(config), "held-back periods"):
@@ -157,7 +157,7 @@ def learn(
         fusion = learner.fusion(past, end)
     with stage("ranker"):
         if not lessons:
-            raise BadData(
+            raise TooLittle(
                 f"No shopper bought again in the periods before {end:%Y-%m-%d}; the ranker has "
                 f"nothing to learn from. Load more events, or shorten [train] period_days."
             )

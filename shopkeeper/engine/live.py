@@ -17,7 +17,7 @@ import numpy as np
 import polars as pl
 
 from shopkeeper import registry
-from shopkeeper.arrays import Asked, Picks, Rows
+from shopkeeper.arrays import Asked, Ids, Picks, Rows
 from shopkeeper.config import Config, Placement
 from shopkeeper.contracts import Policy, Recommender
 from shopkeeper.engine import changes
@@ -181,6 +181,15 @@ class Live:
             raise NotFitted("This shop learned from products alone. Load events and train again.")
         return self.models.fusion
 
+    @property
+    def ids(self) -> Ids:
+        """The products as the models number them; none in a shop that can only be searched."""
+        models = self.models
+        if models.fusion is not None:
+            return models.fusion.ids
+        known = [part.ids for part in models.recommenders.values()]
+        return known[0] if known else Ids.of([])
+
     def asked(
         self,
         steps: Steps,
@@ -197,7 +206,7 @@ class Live:
         Returns:
             One request at the shop's time.
         """
-        seeded, banned = (self.fusion.ids.rows(list(names)) for names in (seeds, exclude))
+        seeded, banned = (self.ids.rows(list(names)) for names in (seeds, exclude))
         seeded, banned = seeded[seeded >= 0], banned[banned >= 0]
         return replace(
             self.asked_at_once([steps]),
@@ -210,7 +219,7 @@ class Live:
 
     def asked_at_once(self, histories: Sequence[Steps]) -> Asked:
         """Ask a question for each history, from `state`; call it with the lock held."""
-        ids = self.fusion.ids
+        ids = self.ids
         if fresh := self.state.names(len(self._rows)):
             self._rows = np.concatenate([self._rows, ids.rows(fresh)])
         owner_H = np.repeat(np.arange(len(histories)), [len(steps) for steps in histories])
@@ -228,16 +237,17 @@ class Live:
     def _now_us(self) -> int:
         return (self.clock.now() - EPOCH) // timedelta(microseconds=1)
 
-    def recommend(self, placement: Placement, asked: Asked, k: int) -> Picks:
+    def recommend(self, placement: Placement, asked: Asked, k: int, category: str = "") -> Picks:
         """Answer one place on a page for each request; call it with the lock held."""
         return compose(
             asked,
             placement,
             self.models.recommenders,
-            self.fusion,
+            self.models.fusion,
             [self.policies[name] for name in placement.policies],
             self.catalogue,
             k,
+            category,
         )
 
     def taste(self, now: Now, user_id: str | None, visitor_id: str | None) -> Taste | None:

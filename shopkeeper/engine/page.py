@@ -2,7 +2,8 @@
 
 How much is known of a request decides who answers it. One with purchases gets the order of the
 ranker. Without, the placement's sources answer in turn: those that read looks and carts where
-there are any, and what is popular where there is nothing. What was looked at in this visit leads
+there are any, and what is popular, in the category where they came in if that is told, where
+there is nothing. What was looked at in this visit leads
 to a share of the places.
 """
 
@@ -18,7 +19,7 @@ from shopkeeper.contracts import Policy, Recommender
 from shopkeeper.engine.catalogue import Catalogue
 from shopkeeper.engine.fusion import Fusion
 from shopkeeper.features import PURCHASE
-from shopkeeper.schema import EVENT_NAMES
+from shopkeeper.schema import CATEGORY, EVENT_NAMES
 
 VISIT = timedelta(minutes=30)
 """How long a look at a product steers the next page."""
@@ -29,32 +30,42 @@ VISIT_PRODUCTS = 5
 LOOKS = np.isin([*EVENT_NAMES, ""], ("view_item", "add_to_cart", "like"))
 SPARE = 50
 """Products beyond a page that are proposed, so that policies have something to choose from."""
+POPULAR_DEPTH = 5_000
+"""So many of the most popular products are looked through for those of a category."""
 
 
 def compose(
     asked: Asked,
     placement: Placement,
     recommenders: Mapping[str, Recommender],
-    fusion: Fusion,
+    fusion: Fusion | None,
     policies: Sequence[Policy],
     catalogue: Catalogue,
     k: int,
+    category: str = "",
 ) -> Picks:
     """Answer requests with a page each.
 
     Args:
-        asked: The requests, numbering products by `fusion.ids`.
+        asked: The requests, numbering products as the catalogue of the models.
         placement: Which recommenders to ask, and whether the ranker orders.
         recommenders: All that are trained, by name.
-        fusion: The trained ranker with its recommenders.
+        fusion: The trained ranker with its recommenders; None if there is none yet.
         policies: What may be shown, applied in order.
         catalogue: The products as they are now.
         k: How many products at most.
+        category: Where somebody came in of whom nothing else is known, a path such as
+            `Home > Lamps`: what is popular there comes first.
 
     Returns:
         The pages, best first.
     """
     page = ordered(asked, placement, recommenders, fusion, k)
+    if category and "popular" in recommenders and not (len(asked.item_H) or len(asked.item_S)):
+        liked = recommenders["popular"].propose(asked, POPULAR_DEPTH)
+        kinds = catalogue.aligned(liked.ids.listed(liked.item_E))[CATEGORY]
+        there = [f"{kind} > ".startswith(f"{category} > ") for kind in kinds]
+        page = _in_turn([liked.take(np.flatnonzero(there)[: k + SPARE]), page], asked)
     products = catalogue.aligned(page.ids.listed(page.item_E))
     for policy in policies:
         kept = policy.apply(page, asked, products)
@@ -68,16 +79,16 @@ def ordered(
     asked: Asked,
     placement: Placement,
     recommenders: Mapping[str, Recommender],
-    fusion: Fusion,
+    fusion: Fusion | None,
     k: int,
 ) -> Picks:
     """Order the candidates of each request, as `compose` does before policies.
 
     Args:
-        asked: The requests, numbering products by `fusion.ids`.
+        asked: The requests, numbering products as the catalogue of the models.
         placement: Which recommenders to ask, and whether the ranker orders.
         recommenders: All that are trained, by name.
-        fusion: The trained ranker with its recommenders.
+        fusion: The trained ranker with its recommenders; None if there is none yet.
         k: How many products the page will have.
 
     Returns:
@@ -96,7 +107,7 @@ def ordered(
         first_B[fresh] = count_B[fresh]
         lists.append(found)
 
-    if placement.ranker:
+    if placement.ranker and fusion is not None:
         bought_B = np.zeros(asked.size, np.bool_)
         bought_B[asked.owner_H[asked.event_H == PURCHASE]] = True
         if bought_B.any():

@@ -94,6 +94,8 @@ class ProductVectors:
 
     def _chosen(self, known: "Known") -> tuple[float, ...]:
         """Return the weights that find most of what shoppers had next that was new to them."""
+        if known.events.is_empty():
+            return USUAL
         known = _most_wanted(known)
         last: datetime = known.events[TIME].max()  # type: ignore[assignment]
         moment = last - timedelta(days=self.config.train.period_days)

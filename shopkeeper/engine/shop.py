@@ -39,7 +39,7 @@ _log = logging.getLogger(__name__)
 
 WORDS_MAX = 300
 """Characters of a query that count."""
-NO_EVENTS = "Recommendations come once `shopkeeper train` has events to learn from."
+NO_EVENTS = "More recommendations come once `shopkeeper train` has events to learn from."
 
 
 class Shop(ByVoice):
@@ -214,6 +214,7 @@ class Shop(ByVoice):
         visitor_id: str | None = None,
         items: Sequence[str] | None = None,
         exclude: Sequence[str] | None = None,
+        category: str = "",
     ) -> Answer:
         """Answer one place on a page.
 
@@ -224,6 +225,7 @@ class Shop(ByVoice):
             visitor_id: The browser, if not.
             items: The product looked at, or those in the cart.
             exclude: Products not to show.
+            category: Where somebody came in; counts only where nothing else is known.
 
         Returns:
             The page, each product with source and reason.
@@ -239,13 +241,11 @@ class Shop(ByVoice):
         live = self.live
         for item in items or ():
             live.catalogue.get(item)
-        if live.models.fusion is None:
-            return answered(live, [], [], 0, began, notes=[NO_EVENTS])
         steps = live.state.steps(user_id, visitor_id)
         steps = steps.take(np.s_[-self.config.train.history_max :])
         with live.lock:
             asked = live.asked(steps, items or (), [*(exclude or ()), *(items or ())])
-            picks = live.recommend(place, asked, size)
+            picks = live.recommend(place, asked, size, category)
         bought = asked.ids.listed(asked.item_H[asked.event_H == PURCHASE])
         items, because = picks.ids.listed(picks.item_E), picks.ids.listed(picks.because_E)
         sources = [picks.sources[number] for number in picks.source_E]
@@ -254,7 +254,8 @@ class Shop(ByVoice):
         sentences = reasons(page, _titles(products), Counter(bought))
         ranks = range(1, len(items) + 1)
         rows = list(zip(items, picks.score_E.tolist(), ranks, sources, strict=True))
-        return answered(live, rows, sentences, len(rows), began, products=products)
+        notes = [] if rows or live.models.fusion else [NO_EVENTS]
+        return answered(live, rows, sentences, len(rows), began, products=products, notes=notes)
 
     def recommend_all(
         self, out: str | Path, placement: str = "home", *, k: int | None = None

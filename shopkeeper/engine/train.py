@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from shopkeeper import registry
 from shopkeeper.config import Config
-from shopkeeper.contracts import Encoder, Index
+from shopkeeper.contracts import Encoder, Index, Updatable
 from shopkeeper.engine import anomalies, encoding, understanding
 from shopkeeper.engine.compact import copy_log
 from shopkeeper.engine.encoding import encode
@@ -25,17 +25,30 @@ from shopkeeper.engine.fusion import Fusion
 from shopkeeper.engine.known import known_of, lake_of, products_of
 from shopkeeper.engine.learn import Known, Learner, learn
 from shopkeeper.engine.models import CROSS, INDEX, INDEXED, SALES, UNDERSTANDING, save_fusion
+from shopkeeper.engine.models import FUSION as FUSION_FOLDER
 from shopkeeper.engine.pictures import Pictures, learn_pictures
 from shopkeeper.engine.product_vectors import described
 from shopkeeper.engine.report import FUSION, write_report
 from shopkeeper.engine.search_order import learn_shop_order
 from shopkeeper.engine.update import Previous, learn_on
+from shopkeeper.errors import BadData, TooLittle
 from shopkeeper.operations.bundles import Bundles
-from shopkeeper.schema import EVENT_NAME, ITEM, PICTURE_VECTOR, TIME, VECTOR
+from shopkeeper.schema import (
+    EVENT_NAME,
+    ITEM,
+    LEARN,
+    PICTURE_VECTOR,
+    PRICE,
+    TIME,
+    TRANSACTION,
+    VECTOR,
+)
 from shopkeeper.search.suggest import Suggest
 from shopkeeper.search.text import fingerprints
 from shopkeeper.search.understanding import Understanding
 from shopkeeper.tracing import stage
+
+NO_EVENTS = {**LEARN, TRANSACTION: pl.String, PRICE: pl.Int64}
 
 
 def train(folder: Path, config: Config, *, update: bool = False) -> dict[str, Any]:
@@ -44,7 +57,8 @@ def train(folder: Path, config: Config, *, update: bool = False) -> dict[str, An
     The ranker learns on held-back periods before the split and is measured on what came after;
     then recommenders and features learn on up to the last event. An update keeps the ranker, see
     `engine.update`. A run that was cut off goes on where its parts can: texts encoded and network
-    steps made are kept. A shop without events learns to search alone, by words and pictures.
+    steps made are kept. A shop where too little happened yet has no ranker: it can search, and its
+    recommenders answer in turn as far as they know anything.
 
     Args:
         folder: The shop's folder.
@@ -66,13 +80,7 @@ def train(folder: Path, config: Config, *, update: bool = False) -> dict[str, An
     checkpoints = folder / "cache" / ("checkpoints-update" if update else "checkpoints")
     with stage("update" if update else "train"):
         previous = Previous.of(config, bundles, checkpoints) if update else None
-        lake = lake_of(folder, config)
-        if copy_log(lake, folder / "log"):
-            anomalies.find(folder, config, lake)
-        loads, counts = list(lake.loads()), lake.counts()
-        if counts["products"] and not counts["events"] and previous is None:
-            return _train_search(folder, config, loads)
-        known = known_of(folder, config)
+        loads, known = _read(folder, config)
         if previous is not None and (why := previous.idle(known, data_hash(known))):
             return _told(bundles, began, why=why)
         with stage("encode"):
@@ -80,35 +88,77 @@ def train(folder: Path, config: Config, *, update: bool = False) -> dict[str, An
         pictures = learn_pictures(folder, config, known.products, vectors)
         known = described(known, vectors, pictures.vectors if pictures else None)
         if previous is None:
-            learner, fusion, report, told = _learn_anew(folder, config, known, checkpoints)
+            learner, fusion, report, told = _learn_anew(folder, config, known, bundles, checkpoints)
         else:
             previous.check_encoder(encoder)
             learner, fusion, report, told = learn_on(folder, config, known, previous)
-        if told and not told["kept"]:
+        if previous and not told["kept"]:
             return _told(bundles, began, why=told["why"], report=report, update=told)
         with stage("final"):
-            fusion = _finish(known, learner, fusion)
+            fusion = _finish(known, learner, fusion) if fusion else None
         findable = _findable(folder, config, known.products, (encoder, vectors, pictures))
         findable = replace(findable, order_of=previous.folder if previous else None)
         about = _about(known, learner, fusion, report) | {"loads": loads}
         with stage("publish"), bundles.writing(about) as new:
-            _write_models(new, learner, fusion)
+            _write_recommenders(new, learner)
+            if fusion:
+                save_fusion(fusion, new)
             _write_search(new, folder, config, findable, _sales(known, config))
-            about |= _durations(began, previous) | ({"update": told} if told else {})
+            about |= _durations(began, previous) | ({"update": told} if previous else {})
         shutil.rmtree(checkpoints, ignore_errors=True)
-    return _told(bundles, began, True, (told or {}).get("why", ""), report, told)
+    return _told(bundles, began, True, told["why"], report, told if previous else None)
+
+
+def _read(folder: Path, config: Config) -> tuple[list[str], Known]:
+    """Return the loads of a shop and what it knows, live events included."""
+    lake = lake_of(folder, config)
+    if copy_log(lake, folder / "log"):
+        anomalies.find(folder, config, lake)
+    loads, counts = list(lake.loads()), lake.counts()
+    if counts["products"] and not counts["events"]:
+        return loads, Known(pl.DataFrame(schema=NO_EVENTS), products_of(folder, config))
+    return loads, known_of(folder, config)
 
 
 def _learn_anew(
-    folder: Path, config: Config, known: Known, checkpoints: Path
-) -> tuple[Learner, Fusion, dict[str, Any], dict[str, Any] | None]:
-    """Learn what was known before the split, and measure it on what came after."""
-    end = split_of(config, known.everything)
-    learner, fusion = learn(config, known, end, checkpoints=checkpoints)
-    with stage("evaluate"):
-        measured = measure(config, known, end, learner.recommenders, fusion)
-        report = write_report(folder, config, end, [measured], [learner.seed])
-    return learner, fusion, report, None
+    folder: Path, config: Config, known: Known, bundles: Bundles, checkpoints: Path
+) -> tuple[Learner, Fusion | None, dict[str, Any] | None, dict[str, Any]]:
+    """Learn what was known before the split, and measure it on what came after.
+
+    Where that is too little, recommenders learn all there is, and there is no fusion. That must
+    take a ranker from nobody: a shop that has one, or names the split, is told what it lacks.
+    """
+    try:
+        end = split_of(config, known.everything)
+        learner, fusion = learn(config, known, end, checkpoints=checkpoints)
+        with stage("evaluate"):
+            measured = measure(config, known, end, learner.recommenders, fusion)
+            report = write_report(folder, config, end, [measured], [learner.seed])
+    except TooLittle as error:
+        if config.evaluation.split or _has_ranker(bundles):
+            raise
+        learner = Learner.of(config, checkpoints=checkpoints)
+        _fit_some(learner, known)
+        why = f"{error} Until then there is no ranker, and recommenders answer in turn."
+        return learner, None, None, {"why": why}
+    return learner, fusion, report, {"why": ""}
+
+
+def _has_ranker(bundles: Bundles) -> bool:
+    return (
+        bool(bundles.versions()) and (bundles.folder / bundles.current() / FUSION_FOLDER).is_dir()
+    )
+
+
+def _fit_some(learner: Learner, known: Known) -> None:
+    """Fit every recommender that has something to learn; the others are left out."""
+    for name, part in list(learner.recommenders.items()):
+        try:
+            if known.events.is_empty() and isinstance(part, Updatable):
+                raise TooLittle("Without events nobody needs what networks learn with.")
+            learner.fit(known, [name])
+        except BadData:
+            del learner.recommenders[name]
 
 
 def _durations(began: float, previous: Previous | None) -> dict[str, Any]:
@@ -158,46 +208,26 @@ def _finish(known: Known, learner: Learner, fusion: Fusion) -> Fusion:
 
 
 def _about(
-    known: Known, learner: Learner, fusion: Fusion, report: dict[str, Any]
+    known: Known, learner: Learner, fusion: Fusion | None, report: dict[str, Any] | None
 ) -> dict[str, Any]:
     """Return what the manifest shall say beside the files and the loads."""
-    last: datetime = known.events[TIME].max()  # type: ignore[assignment]
+    # A replayed shop lives on from its last event; without one, from now.
+    last = known.events[TIME].max() or datetime.now(UTC)
+    scores = report["scores"] if report else {}
     return {
-        "last_event": last.isoformat(),
+        "last_event": last.isoformat(),  # type: ignore[union-attr]
         "data_hash": data_hash(known),
         "products": known.products.height,
         "events": known.events.height,
         "seed": learner.seed,
         "metrics": {
-            f"{population}, {metric}": report["scores"][population][FUSION][metric]["mean"]
-            for population in report["scores"]
+            f"{population}, {metric}": scores[population][FUSION][metric]["mean"]
+            for population in scores
             for metric in ("recall", "ndcg")
         },
-        "ranker_features": fusion.names(),
+        "ranker_features": fusion.names() if fusion else [],
         "vector_weights": list(learner.vectors.weights),
     }
-
-
-def _train_search(folder: Path, config: Config, loads: list[str]) -> dict[str, Any]:
-    """Publish a bundle that finds products but recommends none: nobody did anything yet."""
-    began = time.perf_counter()
-    products = products_of(folder, config)
-    with stage("encode"):
-        encoder, vectors = encode(folder, config, products)
-    pictures = learn_pictures(folder, config, products, vectors)
-    findable = _findable(folder, config, products, (encoder, vectors, pictures))
-    bundles = Bundles(folder / "bundles")
-    about = {
-        # A replayed shop lives on from its last event; without one, from now.
-        "last_event": datetime.now(UTC).isoformat(),
-        "loads": loads,
-        "products": products.height,
-        "events": 0,
-        "metrics": {},
-    }
-    with stage("publish"), bundles.writing(about) as new:
-        _write_search(new, folder, config, findable, Counter())
-    return _told(bundles, began, published=True)
 
 
 @dataclass(frozen=True)
@@ -267,11 +297,9 @@ def _index(config: Config, encoder: Encoder) -> Index:
     return index
 
 
-def _write_models(new: Path, learner: Learner, fusion: Fusion) -> None:
-    """Write what recommends into the new bundle."""
+def _write_recommenders(new: Path, learner: Learner) -> None:
     for name, part in learner.recommenders.items():
         registry.save(part, new / "recommenders" / name)
-    save_fusion(fusion, new)
 
 
 def _sales(known: Known, config: Config) -> Counter[str]:

@@ -63,7 +63,7 @@ class Previous:
             The bundle, ready to learn on.
 
         Raises:
-            NotFitted: Nothing was published yet, or it was learned without events.
+            NotFitted: Nothing was published yet, or it has no ranker.
             BadConfig: It was learned with other settings.
             BadData: It is damaged, or was learned by another version.
         """
@@ -71,8 +71,8 @@ class Previous:
         folder, about = bundles.open(version), bundles.manifest(version)
         if not (folder / FUSION_FOLDER).is_dir():
             raise NotFitted(
-                f"The bundle in use, {version}, was learned without events: there is nothing to "
-                f"update. {ANEW}"
+                f"The bundle in use, {version}, has no ranker yet, for too little had happened: "
+                f"there is nothing to update. {ANEW}"
             )
         learner = Learner.of(config, checkpoints=checkpoints)
         kept = {path.name: path for path in folder.glob("recommenders/*")}
@@ -87,6 +87,7 @@ class Previous:
             name: part.restore(kept[name]) for name, part in learner.recommenders.items()
         }
         learner.fitted = set(learner.recommenders)
+        learner.vectors.weights = tuple(about.get("vector_weights", ()))
         fusion = restore_fusion(folder, learner.recommenders)
         _check_features(version, fusion.names(), about.get("ranker_features"))
         return cls(version, folder, about, learner, fusion)

@@ -12,6 +12,7 @@ from shopkeeper.engine.answers import Answer, Result
 from shopkeeper.search.understanding import Understood
 
 PERSON_CHARS_MAX = 200
+CATEGORY_CHARS_MAX = 500
 ITEMS_MAX = 500
 
 Id = Annotated[str, Field(min_length=1, max_length=PERSON_CHARS_MAX)]
@@ -158,6 +159,12 @@ class RecommendIn(BaseModel):
     visitor_id: Id | None = None
     items: list[Id] = Field([], max_length=ITEMS_MAX, description="The product or the cart.")
     exclude: list[Id] = Field([], max_length=ITEMS_MAX, description="Products not to show.")
+    category: str = Field(
+        "",
+        max_length=CATEGORY_CHARS_MAX,
+        description="Where somebody came in of whom nothing else is known.",
+        examples=["Home > Lamps"],
+    )
 
 
 class ProblemOut(BaseModel):

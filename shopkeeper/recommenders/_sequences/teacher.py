@@ -113,7 +113,7 @@ class Teacher:
             weight: How contents are read. Shape [D, C].
             bias: What is added to them. Shape [D].
         """
-        self._take_up(other, np.full(len(self.network.items.weight), -1))
+        self._take_up_body(other)
         assert self.network.content is not None
         with torch.no_grad():
             self.network.content.weight.copy_(torch.from_numpy(weight))
@@ -202,6 +202,11 @@ class Teacher:
     def _take_up(self, before: Encoder) -> None:
         with torch.no_grad():
             self.network.items.weight.copy_(torch.from_numpy(before.items_VD))
+        self._take_up_body(before)
+
+    def _take_up_body(self, before: Encoder) -> None:
+        """Take over how histories are read, not what products are."""
+        with torch.no_grad():
             self.network.actions.weight.copy_(torch.from_numpy(before.actions_AD))
             self.network.body.load_state_dict(
                 {name: torch.from_numpy(value) for name, value in before.weights.items()}

@@ -1,13 +1,20 @@
 """`/v1/recommend/{placement}`: products for one place on a page."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Query
 from starlette.responses import JSONResponse
 
 from shopkeeper.errors import BadRequest, NotFound
 from shopkeeper.serving.house import PROBLEMS, House
-from shopkeeper.serving.types import ITEMS_MAX, AnswerOut, Id, RecommendIn, answered
+from shopkeeper.serving.types import (
+    CATEGORY_CHARS_MAX,
+    ITEMS_MAX,
+    AnswerOut,
+    Id,
+    RecommendIn,
+    answered,
+)
 
 Place = Annotated[str, Path(max_length=100, examples=["home"])]
 Ids = Annotated[list[Id] | None, Query(max_length=ITEMS_MAX)]
@@ -23,15 +30,17 @@ def router(house: House) -> APIRouter:
     )
 
     async def ask(placement: str, body: RecommendIn) -> JSONResponse:
+        more: dict[str, Any] = {} if body.k is None else {"k": body.k}
+        more |= {"category": body.category} if body.category else {}
         try:
             answer = await house.calls.answer(
                 house.shop.recommend,
                 placement,
-                **({} if body.k is None else {"k": body.k}),
                 user_id=body.user_id,
                 visitor_id=body.visitor_id,
                 items=body.items or None,
                 exclude=body.exclude or None,
+                **more,
             )
         except NotFound as error:
             if placement in house.shop.placements():
@@ -48,6 +57,7 @@ def router(house: House) -> APIRouter:
         visitor_id: Annotated[Id | None, Query()] = None,
         items: Ids = None,
         exclude: Ids = None,
+        category: Annotated[str, Query(max_length=CATEGORY_CHARS_MAX)] = "",
     ) -> JSONResponse:
         """Recommend; `items` and `exclude` may be repeated."""
         body = RecommendIn.model_construct(
@@ -56,6 +66,7 @@ def router(house: House) -> APIRouter:
             visitor_id=visitor_id,
             items=items or [],
             exclude=exclude or [],
+            category=category,
         )
         return await ask(placement, body)
 

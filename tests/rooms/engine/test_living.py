@@ -10,6 +10,7 @@ import pytest
 
 from shopkeeper import Shop
 from shopkeeper.engine.live import Live
+from shopkeeper.errors import BadData
 from shopkeeper.search.indexes._near import Grown
 
 SETTINGS = """
@@ -205,6 +206,35 @@ def torn(shop, title):
             or ("lexical" in found.source and found.product["title"] != title)
         )
     ]
+
+
+def test_a_shop_recommends_what_is_alike_before_its_first_event_and_grows_with_them(
+    folder, tmp_path
+):
+    with Shop.open(folder) as shop:
+        near = shop.recommend("similar", items=["lamp-red"], k=3)
+        assert {one.id.split("-")[0] for one in near.results} == {"lamp"}
+        assert not near.notes
+        nobody = shop.recommend("home", visitor_id="v")
+        assert not nobody.results
+        assert "events to learn from" in nobody.notes[0]
+        lamp = {"items": [{"item_id": "lamp-red"}]}
+        shop.add_events([{"event_name": "view_item", "visitor_id": "v", **lamp}])
+        looked = shop.recommend("home", visitor_id="v", k=4).results
+        assert {one.id.split("-")[0] for one in looked} == {"lamp"}
+        shop.add_events([{"event_name": "purchase", "user_id": "ann", **lamp}])
+        assert shop.recommend("home", user_id="ann", k=1).results[0].source == "repeat"
+        assert shop.recommend_all(tmp_path / "pages.csv", k=2)["rows"] == 2
+        done = shop.train()
+        assert done["published"]
+        assert "Until then there is no ranker" in done["why"]
+        # Now the shop knows what is popular, and says so to whom it knows nothing of.
+        first = shop.recommend("home", visitor_id="w").results[0]
+        assert (first.id, first.source) == ("lamp-red", "popular")
+    settings = folder / "shop.toml"
+    settings.write_text(settings.read_text() + '\n[evaluation]\nsplit = "2001-01-01"\n')
+    with pytest.raises(BadData, match="no event before 2001-01-01"):
+        Shop.open(folder).train()
 
 
 def test_searches_in_other_threads_never_see_half_a_change(shop):

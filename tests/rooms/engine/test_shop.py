@@ -51,6 +51,26 @@ def test_two_shoppers_see_different_pages_and_strangers_the_popular(shop):
     assert len(pages[2]) == 6
 
 
+def test_who_comes_in_by_a_category_sees_first_what_is_popular_there(shop):
+    kinds = {
+        "22020": "Home > Clocks",
+        "22021": "Home > Clocks > Wall",
+        "22022": "Home > Clocksmith",
+    }
+    shop.put_products([{"id": item, "product_type": kind} for item, kind in kinds.items()])
+
+    def ids(**asked):
+        return [one.id for one in shop.recommend("home", k=6, **asked).results]
+
+    plain, there = ids(), ids(category="Home > Clocks")
+    assert set(there[:2]) == {"22020", "22021"}
+    assert there[2:] == [item for item in plain if item not in there[:2]][:4]
+    assert ids(category="Nowhere") == plain
+    # Of whom more is known, that counts.
+    assert ids(user_id="12000", category="Home > Clocks") == ids(user_id="12000")
+    assert ids(items=["22001"], category="Home > Clocks") == ids(items=["22001"])
+
+
 def test_a_look_changes_the_next_page_of_a_visitor(shop):
     before = [result.id for result in shop.recommend("home", visitor_id="v1", k=6).results]
     shop.add_events([view("22017", visitor_id="v1")])

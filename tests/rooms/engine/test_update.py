@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from datetime import timedelta
 
 import gift_file
 import polars as pl
@@ -11,9 +12,10 @@ from typer.testing import CliRunner
 from shopkeeper import Shop
 from shopkeeper.cli.main import app
 from shopkeeper.engine import train as training
+from shopkeeper.engine.clock import Clock
 from shopkeeper.engine.learn import Known, Learner
 from shopkeeper.engine.models import Models
-from shopkeeper.errors import BadConfig, BadData, NotFitted
+from shopkeeper.errors import BadConfig, BadData, NotFitted, TooLittle
 from shopkeeper.recommenders._sequences import Sequence
 from shopkeeper.schema import ITEM, PRODUCT_ID
 
@@ -38,7 +40,7 @@ def made(tmp_path_factory):
     toml = (folder / "shop.toml").read_text()
     for line in ("recommenders", "fused"):
         toml = toml.replace(f'\n{line} = ["popular"', f'\n{line} = ["sequential", "popular"')
-    (folder / "shop.toml").write_text(toml + SEQUENTIAL)
+    (folder / "shop.toml").write_text(toml.replace("periods = 2", "periods = 1") + SEQUENTIAL)
     with Shop.open(folder) as shop:
         shop.ingest()
         shop.train()
@@ -50,16 +52,22 @@ def folder(made, tmp_path):
     return shutil.copytree(made, tmp_path / "shop")
 
 
-def bought(folder, shoppers=60, rounds=2, item=None):
-    """Let shoppers buy once more what they buy most, all of them in each round."""
-    with Shop.open(folder) as shop:
-        for _ in range(rounds):
+def bought(folder, shoppers=60, item=None):
+    """Let shoppers buy once more what they buy most, all of them on each of two days."""
+    with Shop.open(folder) as shop, pytest.MonkeyPatch.context() as patched:
+        for day in (1, 2):
+            later = timedelta(days=day)
+            patched.setattr(
+                Clock, "shop_time", lambda clock, ours, later=later: ours - clock.behind + later
+            )
+            events = []
             for number in range(shoppers):
                 user = f"{12000 + number}"
                 past = [one for one, _, _ in shop.live.state.history(user)]
                 wanted = sorted(set(past), key=lambda one: (-past.count(one), one))[:2]
                 items = [{"item_id": one} for one in [*wanted, *([item] if item else [])]]
-                shop.add_events([{"event_name": "purchase", "user_id": user, "items": items}])
+                events.append({"event_name": "purchase", "user_id": user, "items": items})
+            shop.add_events(events)
 
 
 def set_in(folder, **words):
@@ -92,7 +100,9 @@ def test_a_shop_without_news_keeps_its_bundle(folder):
     assert "the last full training took" in said
 
 
-def test_an_update_learns_on_takes_in_new_products_and_keeps_the_ranker(folder, monkeypatch):
+def test_an_update_learns_on_takes_in_new_products_and_keeps_the_ranker_though_cut_off_once(
+    folder, monkeypatch
+):
     set_in(folder, train__update_loss_max=0.5)
     with Shop.open(folder) as shop:
         # It comes first by its id, so every other product gets another number.
@@ -104,10 +114,21 @@ def test_an_update_learns_on_takes_in_new_products_and_keeps_the_ranker(folder, 
         pytest.fail("an update learns nothing anew that can learn on")
 
     monkeypatch.setattr(Sequence, "fit", never)
+
+    def cut(*_):
+        raise KeyboardInterrupt
+
     monkeypatch.setattr(training, "learn_shop_order", never)
+    with monkeypatch.context() as killed:
+        killed.setattr(training, "_finish", cut)
+        with pytest.raises(KeyboardInterrupt):
+            Shop.open(folder).train(update=True)
+    assert in_use(folder) == before
+    assert list((folder / "cache" / "checkpoints-update").iterdir())
     done = Shop.open(folder).train(update=True)
     assert done["published"]
     assert done["version"] == in_use(folder) != before
+    assert not (folder / "cache" / "checkpoints-update").exists()
     told = done["update"]
     assert told["kept"]
     assert told["from"] == before
@@ -224,11 +245,22 @@ def test_without_a_bundle_or_without_events_in_it_there_is_nothing_to_update(fol
     told["files"] = {}
     manifest.write_text(json.dumps(told))
     shutil.rmtree(folder / "bundles" / version / "fusion")
-    with pytest.raises(NotFitted, match="learned without events"):
+    with pytest.raises(NotFitted, match="has no ranker yet"):
         Shop.open(folder).train(update=True)
     shutil.rmtree(folder / "bundles")
     with pytest.raises(NotFitted, match="Run `shopkeeper train` first"):
         Shop.open(folder).train(update=True)
+
+
+def test_a_shop_with_a_ranker_does_not_lose_it_where_too_little_happened(folder, monkeypatch):
+    def too_little(*_, **__):
+        raise TooLittle("Nothing happened.")
+
+    monkeypatch.setattr(training, "learn", too_little)
+    before = in_use(folder)
+    with pytest.raises(TooLittle):
+        Shop.open(folder).train()
+    assert in_use(folder) == before
 
 
 def test_models_of_another_version_are_not_learned_on(folder):
@@ -238,24 +270,3 @@ def test_models_of_another_version_are_not_learned_on(folder):
     manifest.write_text(json.dumps(told))
     with pytest.raises(BadData, match="other features"):
         Shop.open(folder).train(update=True)
-
-
-def test_an_update_that_is_cut_off_leaves_the_bundle_in_use_and_can_be_made_again(
-    folder, monkeypatch
-):
-    set_in(folder, train__update_loss_max=0.5)
-    bought(folder)
-    before = in_use(folder)
-    whole = training._finish
-
-    def cut(*_):
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(training, "_finish", cut)
-    with pytest.raises(KeyboardInterrupt):
-        Shop.open(folder).train(update=True)
-    assert in_use(folder) == before
-    monkeypatch.setattr(training, "_finish", whole)
-    done = Shop.open(folder).train(update=True)
-    assert done["published"]
-    assert not (folder / "cache" / "checkpoints-update").exists()

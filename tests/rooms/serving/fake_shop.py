@@ -173,9 +173,18 @@ class FakeShop:
         return [{"text": title.lower(), "kind": "product"} for title in found]
 
     def recommend(
-        self, placement, *, k=12, user_id=None, visitor_id=None, items=None, exclude=None
+        self,
+        placement,
+        *,
+        k=12,
+        user_id=None,
+        visitor_id=None,
+        items=None,
+        exclude=None,
+        category="",
     ):
         self._check(k)
+        self.category = category
         if placement not in self.placements():
             raise NotFound(f"There is no placement '{placement}'. Known: home.")
         for item in items or ():

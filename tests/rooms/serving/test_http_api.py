@@ -49,6 +49,15 @@ def test_times_are_told_in_iso_8601(client):
         assert '"updated":"2026-01-01T00:00:00+00:00"' in body.text
 
 
+def test_where_somebody_came_in_reaches_the_shop_by_get_and_by_post(client, shop):
+    client.get("/v1/recommend/home?category=Home%20%3E%20Lamps")
+    assert shop.category == "Home > Lamps"
+    client.post("/v1/recommend/home", json={"category": "Garden"})
+    assert shop.category == "Garden"
+    problem = client.get(f"/v1/recommend/home?category={'x' * 501}")
+    assert (problem.status_code, problem.json()["field"]) == (422, "category")
+
+
 def test_recommend_may_be_asked_by_post_which_keeps_names_out_of_addresses(client):
     asked = {"k": 3, "items": ["22000"], "exclude": ["22001"], "user_id": "u"}
     found = [
