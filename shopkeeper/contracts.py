@@ -237,7 +237,11 @@ class Updatable(Protocol):
         *,
         checkpoint: Path | None = None,
     ) -> Self:
-        """Learn on from all events known now; new products get a place."""
+        """Learn on from all events known now, and forget nothing of what was learned.
+
+        Products are known by their ids, whatever number they had; new ones get a place, those that
+        left the catalogue lose theirs. Without news no answer changes. NotFitted before `fit`.
+        """
 
 
 @dataclass(frozen=True)

@@ -9,12 +9,14 @@ import sys
 import time
 import urllib.request
 from contextlib import closing
+from datetime import timedelta
 from pathlib import Path
 
 import gift_file
 import pytest
 
 from shopkeeper import Shop, schema
+from shopkeeper.engine.clock import Clock
 from shopkeeper.engine.known import lake_of, records_of
 
 pytestmark = pytest.mark.faults
@@ -68,6 +70,42 @@ shop = Shop.open(Path(sys.argv[1]))
 print("ready", flush=True)
 shop.ingest()
 """
+
+
+def test_an_update_killed_at_random_moments_leaves_a_bundle_in_use_and_is_made_again(
+    trained, monkeypatch
+):
+    settings = trained / "shop.toml"
+    settings.write_text(
+        settings.read_text().replace("periods = 2", "periods = 2\nupdate_loss_max = 0.9")
+    )
+    with Shop.open(trained) as shop:
+        for day in (1, 2):
+            later = timedelta(days=day)
+            monkeypatch.setattr(
+                Clock, "shop_time", lambda clock, ours, later=later: ours - clock.behind + later
+            )
+            items = [{"item_id": "22000"}, {"item_id": "22001"}]
+            shop.add_events(
+                [
+                    {"event_name": "purchase", "user_id": f"{12000 + n}", "items": items}
+                    for n in range(60)
+                ]
+            )
+        before = shop.bundles.current()
+    chance = random.Random(0)
+    for _ in range(4):
+        with start("train", "--update", "--shop", trained) as process:
+            time.sleep(chance.uniform(1, 8))
+            os.kill(process.pid, signal.SIGKILL)
+        with Shop.open(trained) as shop:
+            assert len(shop.recommend("home", user_id="12003", k=5).results) == 5
+    run("train", "--update", "--shop", trained)
+    with Shop.open(trained) as shop:
+        assert shop.bundles.current() != before
+        assert shop.bundles.manifest(shop.bundles.current())["update"]["kept"]
+        assert "nothing new" in shop.train(update=True)["why"]
+        assert not list((trained / "bundles").glob(".writing-*"))
 
 
 def _load(folder, kill_after_s=None):
