@@ -143,7 +143,7 @@ def _sections(
 ) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield every section of a TOML table that holds values, by dotted address."""
     values = {key: value for key, value in table.items() if not isinstance(value, dict)}
-    if prefix in parts or prefix.startswith("inputs."):
+    if prefix in parts or prefix.startswith(("inputs.", "placements.")):
         yield prefix, dict(table)
         return
     if values or (prefix and not table):

@@ -16,8 +16,8 @@ import numpy as np
 import polars as pl
 
 from shopkeeper import registry
-from shopkeeper.arrays import Asked, Picks, Rows
-from shopkeeper.config import Config, Placement
+from shopkeeper.arrays import Asked, Ids, Rows
+from shopkeeper.config import Config
 from shopkeeper.contracts import Policy, Recommender
 from shopkeeper.engine import changes
 from shopkeeper.engine.catalogue import Catalogue
@@ -27,10 +27,12 @@ from shopkeeper.engine.fusion import Fusion
 from shopkeeper.engine.known import lake_of, records_of
 from shopkeeper.engine.models import Models
 from shopkeeper.engine.now import Now
-from shopkeeper.engine.page import compose
 from shopkeeper.engine.personal import Taste
+from shopkeeper.engine.rulebook import book_of
+from shopkeeper.engine.trace import Traces
 from shopkeeper.errors import NotFitted, ShopkeeperError
 from shopkeeper.operations.bundles import Bundles
+from shopkeeper.rules.book import RuleBook
 from shopkeeper.schema import CATEGORY, PRODUCTS
 from shopkeeper.store.lake import Lake
 from shopkeeper.store.records import Records
@@ -54,12 +56,15 @@ class Live:
         self.changing = threading.RLock()
         """Held by whoever makes another `now`."""
         self.closed = threading.Event()
-        self._heard = 0
+        self._heard = self._heard_rules = 0
         self.policies: dict[str, Policy] = {
             name: registry.build("policies", name, **config.part("policies", name))
             for place in config.placements.values()
             for name in place.policies
         }
+        self.rules = RuleBook()
+        """Replaced as a whole when a rule changes."""
+        self.traces = Traces(config.serving.traces)
         self.records: Records
         self.log: EventLog | None = None
         """None where another process writes it: this one only reads."""
@@ -85,6 +90,7 @@ class Live:
         """
         records, lake = records_of(folder, config), lake_of(folder, config)
         heard, log = changes.heard(folder), None
+        heard_rules = changes.heard(folder, changes.RULES)
         try:
             log = EventLog(folder / "log", config.serving.segment_mb)
         except ShopkeeperError:
@@ -100,7 +106,8 @@ class Live:
                 models = pool.submit(Models.restore, config, bundles)
                 live = cls(folder, models.result(), config, Catalogue(products.result()))
                 live.records, live.log, live.state = records, log, state.result()
-                live._heard = heard
+                live._heard, live._heard_rules = heard, heard_rules
+                live.rules = book_of(records)
             live.state.append(left)
         except BaseException:
             if log is not None:
@@ -110,13 +117,15 @@ class Live:
         return live
 
     def follow(self, bundles: Bundles) -> None:
-        """Take a newer bundle and changed products, if there are any.
+        """Take a newer bundle, changed products and changed rules, if there are any.
 
         BadData: The newer bundle is damaged; the old one stays.
         """
         with self.changing:
             if self.closed.is_set():
                 return
+            if (heard := changes.heard(self.folder, changes.RULES)) != self._heard_rules:
+                self.rules, self._heard_rules = book_of(self.records), heard
             heard = changes.heard(self.folder)
             if bundles.current() != self.version:
                 models = Models.restore(self.config, bundles)
@@ -185,6 +194,7 @@ class Live:
         steps: Steps,
         seeds: Sequence[str] = (),
         exclude: Sequence[str] = (),
+        ids: Ids | None = None,
     ) -> Asked:
         """Ask one question as the models number products; call it with the lock held.
 
@@ -192,14 +202,18 @@ class Live:
             steps: What the shopper did, from `state`.
             seeds: The product looked at, or those in the cart.
             exclude: Products not to show.
+            ids: How to number products, if not as the models do.
 
         Returns:
             One request at the shop's time.
         """
-        ids = self.fusion.ids
-        if fresh := self.state.names(len(self._rows)):
-            self._rows = np.concatenate([self._rows, ids.rows(fresh)])
-        item_H = self._rows[steps.item]
+        if ids is None:
+            ids = self.fusion.ids
+            if fresh := self.state.names(len(self._rows)):
+                self._rows = np.concatenate([self._rows, ids.rows(fresh)])
+            item_H = self._rows[steps.item]
+        else:
+            item_H = ids.rows(self.state.named(steps))
         known = item_H >= 0
         seeded, banned = (ids.rows(list(names)) for names in (seeds, exclude))
         seeded, banned = seeded[seeded >= 0], banned[banned >= 0]
@@ -219,18 +233,6 @@ class Live:
 
     def _now_us(self) -> int:
         return (self.clock.now() - EPOCH) // timedelta(microseconds=1)
-
-    def recommend(self, placement: Placement, asked: Asked, k: int) -> Picks:
-        """Answer one place on a page; call it with the lock held."""
-        return compose(
-            asked,
-            placement,
-            self.models.recommenders,
-            self.fusion,
-            [self.policies[name] for name in placement.policies],
-            self.catalogue,
-            k,
-        )
 
     def taste(self, now: Now, user_id: str | None, visitor_id: str | None) -> Taste | None:
         """Return what is known of a shopper's taste at a moment, None for one nobody knows."""

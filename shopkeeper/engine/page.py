@@ -1,16 +1,23 @@
-"""From candidates to a page: which recommenders a placement asks, who orders, what may be shown."""
+"""From candidates to a page: candidates, scores, policies, page; a trace tells what each step did.
+
+Candidates come from the placement's recommenders, scores from the ranker and what the placement is
+for. Rules, filters and policies drop and move; if they leave nothing, the placement falls back.
+Last come the places that are taken: by a product nobody knows yet, and by products that rules pin.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import numpy as np
 
 from shopkeeper.arrays import Asked, Picks, Rows
-from shopkeeper.config import Placement
-from shopkeeper.contracts import Policy, Recommender
-from shopkeeper.engine.catalogue import Catalogue
-from shopkeeper.engine.fusion import Fusion
+from shopkeeper.contracts import Local, Recommender
+from shopkeeper.engine import objective
+from shopkeeper.engine.places import with_pins, with_unknown
+from shopkeeper.engine.trace import Trace
+from shopkeeper.engine.wanted import Page, Parts, Wanted, hard_of
 from shopkeeper.features import PURCHASE
 from shopkeeper.schema import EVENT_NAMES
 
@@ -23,38 +30,57 @@ VISIT_PRODUCTS = 5
 LOOKS = np.isin([*EVENT_NAMES, ""], ("view_item", "add_to_cart", "like"))
 SPARE = 50
 """Products beyond a page that are proposed, so that policies have something to choose from."""
+DEEP = 1_000
+"""So many are proposed where a filter may leave few of them."""
 
 
-def compose(
-    asked: Asked,
-    placement: Placement,
-    recommenders: Mapping[str, Recommender],
-    fusion: Fusion,
-    policies: Sequence[Policy],
-    catalogue: Catalogue,
-    k: int,
-) -> Picks:
+def compose(asked: Asked, wanted: Wanted, parts: Parts, trace: Trace) -> Page:
     """Answer one request with a page.
 
     Args:
         asked: One request.
-        placement: Which recommenders to ask, and whether the ranker orders.
-        recommenders: All that are trained, by name.
-        fusion: The trained ranker with its recommenders.
-        policies: What may be shown, applied in order.
-        catalogue: The products as they are now.
-        k: How many products at most.
+        wanted: The placement and what bounds it.
+        parts: What pages are made with.
+        trace: Told what each step did.
 
     Returns:
-        The page, best first.
+        At most k products: none twice, none that a hard policy or a rule drops.
     """
-    want = k + SPARE + len(asked.item_X)
-    lists = []
+    page = _scored(_candidates(asked, wanted, parts, trace), wanted, parts, trace)
+    trace.candidates = page
+    trace.laps.lap("candidates")
+    left = _decided(page, asked, wanted, parts, trace)
+    fallback = ""
+    if len(page) and not len(left):
+        left, fallback = _instead(asked, wanted, parts, trace)
+    if len(left) > wanted.k:
+        trace.step("page", left, np.arange(wanted.k))
+        left = left.take(np.arange(wanted.k))
+    trace.laps.lap("policies")
+    shown = _shown(_led(left, asked, parts.recommenders), fallback)
+    trace.laps.lap("evidence")
+    if wanted.placement.explore:
+        shown = with_unknown(shown, wanted, parts)
+    if wanted.decision is not None:
+        shown = with_pins(shown, wanted, parts, trace)
+    trace.laps.lap("places")
+    return shown
+
+
+def _candidates(asked: Asked, wanted: Wanted, parts: Parts, trace: Trace) -> Picks:
+    """Ask the ranker and the sources, and weave in what this visit is about."""
+    placement, recommenders = wanted.placement, parts.recommenders
+    want = wanted.k + SPARE + len(asked.item_X)
+    narrow = wanted.filters or wanted.decision is not None
+    want = max(want, DEEP) if narrow else want
+    lists = trace.lists
     if placement.ranker and (asked.event_H == PURCHASE).any():
-        lists.append(fusion.rank(asked, want))
+        lists.append(parts.fusion.rank(asked, want))
+        trace.ranked = True
+        trace.laps.lap("ranker")
     for name in placement.sources:
         if name in recommenders and not (lists and len(lists[0]) >= want):
-            lists.append(recommenders[name].propose(asked, want))
+            lists.append(_local(recommenders[name], wanted).propose(asked, want))
     page = _in_turn(lists, asked)
     seen = _looked_at(asked)
     if placement.ranker and len(seen) and "item_knn" in recommenders:
@@ -66,17 +92,97 @@ def compose(
             _memo={},
         )
         beside = recommenders.get("content", recommenders["item_knn"])
-        visit = [part.propose(near, k) for part in (recommenders["item_knn"], beside)]
+        visit = [part.propose(near, wanted.k) for part in (recommenders["item_knn"], beside)]
+        lists.extend(visit)
         page = _weave(page, _led(_in_turn(visit, asked), near, recommenders))
     if len(asked.item_X):
         page = page.take(np.flatnonzero(~np.isin(page.item_E, asked.item_X)))
-    products = catalogue.aligned(page.ids.listed(page.item_E))
-    for policy in policies:
-        kept = policy.apply(page, asked, products)
+    return page
+
+
+def _scored(page: Picks, wanted: Wanted, parts: Parts, trace: Trace) -> Picks:
+    """Give scores that order the page, by what the placement is for."""
+    if objective.neutral(wanted.placement.objective):
+        return objective.level(page)
+    products = parts.catalogue.aligned(page.ids.listed(page.item_E))
+    aims = wanted.placement.objective
+    return objective.weighed(page, aims, products, parts.sales, odds=trace.ranked)
+
+
+def _decided(
+    page: Picks,
+    asked: Asked,
+    wanted: Wanted,
+    parts: Parts,
+    trace: Trace,
+    named: Sequence[str] | None = None,
+) -> Picks:
+    """Let filters, rules and policies drop and move products."""
+    names = page.ids.listed(page.item_E)
+    decision, filters = wanted.decision, wanted.filters if named is None else {}
+    if decision is not None or filters:
+        shelves = parts.shelves()
+        if filters:
+            kept = np.flatnonzero(shelves.passing(filters)[shelves.rows(names)])
+            page, names = _taken("filters", page, names, kept, trace)
+        if decision is not None:
+            verdict = decision.judge(shelves.rows(names), shelves)
+            rules = {at: rule for at, rule in enumerate(verdict.rule_N) if rule is not None}
+            page, names = _taken("rules", page, names, verdict.order, trace, rules)
+    products = parts.catalogue.aligned(names)
+    for name in wanted.placement.policies if named is None else named:
+        kept = parts.policies[name].apply(page, asked, products)
         if not np.array_equal(kept, np.arange(len(page))):
+            trace.step(f"policy {name}", page, kept)
             page = page.take(kept)
             products = products.take(kept.tolist())
-    return _led(page.take(np.arange(min(k, len(page)))), asked, recommenders)
+    return page
+
+
+def _taken(
+    name: str,
+    page: Picks,
+    names: list[str],
+    kept: Rows,
+    trace: Trace,
+    rules: Mapping[int, Any] | None = None,
+) -> tuple[Picks, list[str]]:
+    if np.array_equal(kept, np.arange(len(page))):
+        return page, names
+    trace.step(name, page, kept, rules)
+    return page.take(kept), [names[at] for at in kept.tolist()]
+
+
+def _instead(asked: Asked, wanted: Wanted, parts: Parts, trace: Trace) -> tuple[Picks, str]:
+    """Ask the fallback: with the same filters, then without; never past the hard policies."""
+    recommenders = parts.recommenders
+    names = [name for name in wanted.placement.fallback if name in recommenders]
+    lists = [_local(recommenders[name], wanted).propose(asked, DEEP) for name in names]
+    page = _in_turn(lists, asked)
+    if len(asked.item_X):
+        page = page.take(np.flatnonzero(~np.isin(page.item_E, asked.item_X)))
+    hard = hard_of(wanted.placement)
+    if wanted.filters:
+        left = _decided(page, asked, wanted, parts, trace)
+        if len(left):
+            return left, "sources"
+    left = _decided(page, asked, wanted, parts, trace, hard)
+    return left, ("filters" if wanted.filters else "policies") if len(left) else ""
+
+
+def _shown(page: Picks, fallback: str) -> Page:
+    return Page(
+        page.ids.listed(page.item_E),
+        page.score_E.tolist(),
+        [page.sources[number] for number in page.source_E],
+        page.ids.listed(page.because_E),
+        fallback,
+    )
+def _local(part: Recommender, wanted: Wanted) -> Recommender:
+    """Return what a recommender learned of a country or another window, where it tells them."""
+    if (wanted.country or wanted.window_days) and isinstance(part, Local):
+        return part.local(wanted.country, wanted.window_days)
+    return part
 
 
 def _in_turn(lists: Sequence[Picks], asked: Asked) -> Picks:

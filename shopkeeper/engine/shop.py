@@ -9,13 +9,10 @@ with Shop.open("myshop") as shop:
 import logging
 import threading
 import time
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
-
-import numpy as np
 
 from shopkeeper.engine import looks, settings
 from shopkeeper.engine.answering import answered, searched
@@ -23,10 +20,9 @@ from shopkeeper.engine.answers import Answer, Receipt
 from shopkeeper.engine.catalogue import product_row, shown
 from shopkeeper.engine.follower import Follower, follow
 from shopkeeper.engine.live import Live
+from shopkeeper.engine.recommending import NO_EVENTS, Question, recommend
 from shopkeeper.engine.voice import ByVoice
 from shopkeeper.errors import BadRequest, NotFitted, NotFound, ShopkeeperError, unknown
-from shopkeeper.explain.sentences import reasons
-from shopkeeper.features import PURCHASE
 from shopkeeper.operations.bundles import Bundles
 from shopkeeper.schema import PRODUCT_ID
 from shopkeeper.streaming.events import normalise
@@ -35,7 +31,6 @@ _log = logging.getLogger(__name__)
 
 WORDS_MAX = 300
 """Characters of a query that count."""
-NO_EVENTS = "Recommendations come once `shopkeeper train` has events to learn from."
 
 
 class Shop(ByVoice):
@@ -198,6 +193,10 @@ class Shop(ByVoice):
         visitor_id: str | None = None,
         items: Sequence[str] | None = None,
         exclude: Sequence[str] | None = None,
+        category: str = "",
+        country: str = "",
+        window_days: float = 0.0,
+        segments: Sequence[str] = (),
     ) -> Answer:
         """Answer one place on a page.
 
@@ -208,6 +207,10 @@ class Shop(ByVoice):
             visitor_id: The browser, if not.
             items: The product looked at, or those in the cart.
             exclude: Products not to show.
+            category: Only products of this category, and below it.
+            country: Where what is hot is counted; everywhere by default.
+            window_days: The window it is counted in; the recommender's own by default.
+            segments: Groups of yours that the shopper is in, for rules.
 
         Returns:
             The page, each product with source and reason.
@@ -227,20 +230,20 @@ class Shop(ByVoice):
             live.catalogue.get(item)
         if live.models.fusion is None:
             return answered(live, [], [], 0, began, notes=[NO_EVENTS])
-        steps = live.state.steps(user_id, visitor_id)
-        steps = steps.take(np.s_[-self.config.train.history_max :])
-        with live.lock:
-            asked = live.asked(steps, items or (), [*(exclude or ()), *(items or ())])
-            picks = live.recommend(place, asked, size)
-        bought = asked.ids.listed(asked.item_H[asked.event_H == PURCHASE])
-        items, because = picks.ids.listed(picks.item_E), picks.ids.listed(picks.because_E)
-        sources = [picks.sources[number] for number in picks.source_E]
-        products = live.products([*items, *because])
-        page = zip(items, sources, because, strict=True)
-        sentences = reasons(page, _titles(products), Counter(bought))
-        ranks = range(1, len(items) + 1)
-        rows = list(zip(items, picks.score_E.tolist(), ranks, sources, strict=True))
-        return answered(live, rows, sentences, len(rows), began, products=products)
+        question = Question(
+            name=placement,
+            placement=place,
+            k=size,
+            user_id=user_id,
+            visitor_id=visitor_id,
+            items=items or (),
+            exclude=exclude or (),
+            category=category,
+            country=country,
+            window_days=window_days,
+            segments=segments,
+        )
+        return recommend(live, question)
 
     def product(self, item_id: str) -> dict[str, Any]:
         """Return one product with a decimal `price`; NotFound if there is none."""
