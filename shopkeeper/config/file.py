@@ -13,7 +13,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from shopkeeper.config.sections import PLACEMENTS, SECTIONS, Config, Input, Placement
+from shopkeeper.config.placements import PLACEMENTS, Placement
+from shopkeeper.config.sections import SECTIONS, Config, Input
 from shopkeeper.errors import BadConfig, NotFound, unknown
 
 FILE = "shop.toml"

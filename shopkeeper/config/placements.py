@@ -67,8 +67,10 @@ class Placement:
                 number = isinstance(wanted, int | float) and not isinstance(wanted, bool)
                 if not number or not 0 <= wanted <= 1e9:
                     raise ValueError(f"filters {name} must be a price, got {wanted!r}.")
-            elif not isinstance(wanted, list | tuple) or not wanted or not all(
-                isinstance(value, str) and value for value in wanted
+            elif (
+                not isinstance(wanted, list | tuple)
+                or not wanted
+                or not all(isinstance(value, str) and value for value in wanted)
             ):
                 raise ValueError(f'filters {name} must be like ["Acme"], got {wanted!r}.')
         low, high = (self.filters.get(name) for name in PRICES)

@@ -31,6 +31,7 @@ from shopkeeper.engine.personal import Taste
 from shopkeeper.engine.rulebook import book_of
 from shopkeeper.engine.trace import Traces
 from shopkeeper.errors import NotFitted, ShopkeeperError
+from shopkeeper.explain.trees import Trees
 from shopkeeper.operations.bundles import Bundles
 from shopkeeper.rules.book import RuleBook
 from shopkeeper.schema import CATEGORY, PRODUCTS
@@ -41,6 +42,8 @@ from shopkeeper.streaming.state import OnlineState, Steps
 
 _log = logging.getLogger(__name__)
 
+TREES = "fusion/ranker/trees.onnx"
+"""Where a bundle has its ranker, if that is made of trees."""
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -65,6 +68,7 @@ class Live:
         self.rules = RuleBook()
         """Replaced as a whole when a rule changes."""
         self.traces = Traces(config.serving.traces)
+        self._trees: tuple[str, Trees | None] = "", None
         self.records: Records
         self.log: EventLog | None = None
         """None where another process writes it: this one only reads."""
@@ -188,6 +192,16 @@ class Live:
         if self.models.fusion is None:
             raise NotFitted("This shop learned from products alone. Load events and train again.")
         return self.models.fusion
+
+    @property
+    def trees(self) -> Trees | None:
+        """The ranker as trees, read when an explanation first asks; None for another ranker."""
+        version, found = self._trees
+        if version != self.version:
+            file = self.folder / "bundles" / self.version / TREES
+            found = Trees.read(file.read_bytes()) if file.is_file() else None
+            self._trees = self.version, found
+        return found
 
     def asked(
         self,

@@ -82,7 +82,7 @@ def _candidates(asked: Asked, wanted: Wanted, parts: Parts, trace: Trace) -> Pic
         if name in recommenders and not (lists and len(lists[0]) >= want):
             lists.append(_local(recommenders[name], wanted).propose(asked, want))
     page = _in_turn(lists, asked)
-    seen = _looked_at(asked)
+    seen = looked_at(asked)
     if placement.ranker and len(seen) and "item_knn" in recommenders:
         near = replace(
             asked,
@@ -127,8 +127,8 @@ def _decided(
             page, names = _taken("filters", page, names, kept, trace)
         if decision is not None:
             verdict = decision.judge(shelves.rows(names), shelves)
-            rules = {at: rule for at, rule in enumerate(verdict.rule_N) if rule is not None}
-            page, names = _taken("rules", page, names, verdict.order, trace, rules)
+            kept = np.flatnonzero(verdict.kept_N)
+            page, names = _taken("rules hide", page, names, kept, trace, verdict.hiders)
     products = parts.catalogue.aligned(names)
     for name in wanted.placement.policies if named is None else named:
         kept = parts.policies[name].apply(page, asked, products)
@@ -136,6 +136,11 @@ def _decided(
             trace.step(f"policy {name}", page, kept)
             page = page.take(kept)
             products = products.take(kept.tolist())
+    if decision is not None:
+        # Last, so that a product moves by as many places of the page as its rule says.
+        names = page.ids.listed(page.item_E)
+        verdict = decision.judge(parts.shelves().rows(names), parts.shelves())
+        page, _ = _taken("rules", page, names, verdict.order, trace, verdict.movers)
     return page
 
 
@@ -178,6 +183,8 @@ def _shown(page: Picks, fallback: str) -> Page:
         page.ids.listed(page.because_E),
         fallback,
     )
+
+
 def _local(part: Recommender, wanted: Wanted) -> Recommender:
     """Return what a recommender learned of a country or another window, where it tells them."""
     if (wanted.country or wanted.window_days) and isinstance(part, Local):
@@ -212,7 +219,7 @@ def _weave(page: Picks, visit: Picks) -> Picks:
     return _once(both.take(np.argsort(place, kind="stable")))
 
 
-def _looked_at(asked: Asked) -> Rows:
+def looked_at(asked: Asked) -> Rows:
     """Return the products of this visit that were looked at or put in the cart, newest first."""
     since_us = asked.now_us_B[0] - VISIT.total_seconds() * 1e6
     looked: Rows = asked.item_H[LOOKS[asked.event_H] & (asked.time_us_H >= since_us)][::-1]

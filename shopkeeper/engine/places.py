@@ -21,7 +21,9 @@ def with_unknown(page: Page, wanted: Wanted, parts: Parts) -> Page:
         if item in there or not shown or not passing[rows].all():
             continue
         if parts.admitted([item], hard_of(wanted.placement)):
-            return _inserted(page, {item: EXPLORATION}, [(wanted.placement.explore, item)], wanted.k)
+            return _inserted(
+                page, {item: EXPLORATION}, [(wanted.placement.explore, item)], wanted.k
+            )
     return page
 
 
@@ -38,9 +40,7 @@ def with_pins(page: Page, wanted: Wanted, parts: Parts, trace: Trace) -> Page:
     return _inserted(page, dict.fromkeys((pin.item for pin in pins), BY_RULE), taken, wanted.k)
 
 
-def _inserted(
-    page: Page, new: Mapping[str, str], taken: Sequence[tuple[int, str]], k: int
-) -> Page:
+def _inserted(page: Page, new: Mapping[str, str], taken: Sequence[tuple[int, str]], k: int) -> Page:
     """Give products their places; one that was on the page already keeps its source."""
     rows = zip(page.scores, page.sources, page.because, strict=True)
     known = dict(zip(page.items, rows, strict=True))

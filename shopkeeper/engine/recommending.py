@@ -101,9 +101,7 @@ def _told(live: Live, page: Page, asked: Asked, trace: Trace, began: float) -> A
     ranks = range(1, len(page.items) + 1)
     rows = list(zip(page.items, page.scores, ranks, page.sources, strict=True))
     notes = [GAVE_UP[page.fallback]] if page.fallback else []
-    answer = answered(
-        live, rows, trace.reasons, len(rows), began, products=products, notes=notes
-    )
+    answer = answered(live, rows, trace.reasons, len(rows), began, products=products, notes=notes)
     trace.laps.lap("products")
     return replace(answer, fallback=page.fallback, timings=trace.laps.ms)
 

@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -73,7 +73,9 @@ class Rules:
         for number, one in enumerate(given):
             rule = read(one, f"rules[{number}]")
             if rule.id in fresh:
-                raise BadRequest(f"rules[{number}].id", f"Two of these rules are called '{rule.id}'.")
+                raise BadRequest(
+                    f"rules[{number}].id", f"Two of these rules are called '{rule.id}'."
+                )
             self._check(rule, f"rules[{number}]")
             fresh[rule.id] = rule
         old = {rule.id: rule for rule in book_of(self._records).rules}
@@ -132,7 +134,7 @@ class Rules:
             if wanted is None or rule.id in wanted
         ]
 
-    def _state(self, rule: Rule, found: Sequence[Conflict]) -> Mapping[str, Any]:
+    def _state(self, rule: Rule, found: Sequence[Conflict]) -> dict[str, Any]:
         mine = [str(one) for one in found if rule.id in (one.first, one.second)]
         names = [SEARCH, *self._config.placements]
         why = idle(rule, self._shelves, names, self._now)

@@ -15,12 +15,14 @@ from pathlib import Path
 from typing import Any, Self
 
 from shopkeeper.engine import looks, settings
-from shopkeeper.engine.answering import answered, searched
+from shopkeeper.engine.answering import answered
 from shopkeeper.engine.answers import Answer, Receipt
 from shopkeeper.engine.catalogue import product_row, shown
+from shopkeeper.engine.deciding import Deciding
 from shopkeeper.engine.follower import Follower, follow
 from shopkeeper.engine.live import Live
 from shopkeeper.engine.recommending import NO_EVENTS, Question, recommend
+from shopkeeper.engine.searching import Query, search
 from shopkeeper.engine.voice import ByVoice
 from shopkeeper.errors import BadRequest, NotFitted, NotFound, ShopkeeperError, unknown
 from shopkeeper.operations.bundles import Bundles
@@ -33,7 +35,7 @@ WORDS_MAX = 300
 """Characters of a query that count."""
 
 
-class Shop(ByVoice):
+class Shop(ByVoice, Deciding):
     """A shop's folder, opened. Models are loaded at the first question."""
 
     def __init__(self, folder: Path) -> None:
@@ -125,6 +127,7 @@ class Shop(ByVoice):
         understand: bool = True,
         ignore: Sequence[str] = (),
         personal: bool = True,
+        segments: Sequence[str] = (),
     ) -> Answer:
         """Find products by words.
 
@@ -142,6 +145,7 @@ class Shop(ByVoice):
             ignore: Keys of `understood.chips` that the shopper took back.
             personal: Whether what suits the shopper may move up a little, as [search] personal
                 says. A product whose title or id was typed keeps its place.
+            segments: Groups of yours that the shopper is in, for rules.
 
         Returns:
             The page, with facets and what was understood.
@@ -150,24 +154,19 @@ class Shop(ByVoice):
             BadRequest: An argument is out of range or names what is not there.
             NotFitted: The shop was never trained.
         """
-        began = time.perf_counter()
         self._check_size(k, offset)
-        live = self.live
-        now, taste = live.now, None
-        if personal and self.config.search.personal:
-            taste = live.taste(now, user_id, visitor_id)
-        found = now.find(
-            query[:WORDS_MAX],
-            k=k,
-            offset=offset,
-            filters=filters,
-            price_min=price_min,
-            price_max=price_max,
-            sort=sort,
-            ignore=tuple(ignore) if understand else None,
-            lift=taste,
+        asked = Query(
+            text=query[:WORDS_MAX],
+            user_id=user_id,
+            visitor_id=visitor_id,
+            understand=understand,
+            ignore=ignore,
+            personal=personal,
+            segments=segments,
+            filters=filters or {},
         )
-        return searched(now, found, began, taste)
+        page = {"k": k, "offset": offset, "price_min": price_min, "price_max": price_max}
+        return search(self.live, asked, sort=sort, **page)
 
     def search_by_picture(self, picture: bytes, *, k: int = 24) -> Answer:
         """Find products that look like a picture file; see `engine.looks.by_picture`."""
@@ -184,7 +183,7 @@ class Shop(ByVoice):
         self._check_size(k, 0)
         return [{"text": text, "kind": kind} for text, kind in self.live.complete(prefix[:100], k)]
 
-    def recommend(
+    def recommend(  # noqa: PLR0913
         self,
         placement: str,
         *,

@@ -6,13 +6,14 @@ found for it only when somebody asks. The newest are kept in memory and nowhere 
 
 import threading
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from shopkeeper.arrays import Asked, Picks, Rows
 from shopkeeper.config import Placement
 from shopkeeper.rules.book import Pin
 from shopkeeper.rules.rule import Rule
+from shopkeeper.search.found import SearchPage
 from shopkeeper.tracing import Laps
 
 
@@ -59,6 +60,10 @@ class Trace:
     """Why a product that has a place could not take it."""
     items: Sequence[str] = ()
     """The page."""
+    first_rank: int = 1
+    """The rank of its first product."""
+    again: Callable[..., SearchPage] | None = None
+    """Searches anew, at another moment of the shop; None for recommendations."""
     sources: Sequence[str] = ()
     because: Sequence[str | None] = ()
     reasons: Sequence[str] = ()

@@ -1,4 +1,4 @@
-"""What a page is asked for, what it is made with, and what it is: plain values between the steps."""
+"""What a page is asked for, what it is made with, and what it is."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass

@@ -25,7 +25,7 @@ class PriceRange:
         """Whether a product without a price may be shown."""
 
         def __post_init__(self) -> None:
-            if not 0 <= self.lowest or not 0 <= self.highest:
+            if not self.lowest >= 0 or not self.highest >= 0:
                 raise ValueError("lowest and highest must be at least 0.")
             if 0 < self.highest < self.lowest:
                 raise ValueError(f"lowest is {self.lowest}, above highest, {self.highest}.")
@@ -48,4 +48,4 @@ class PriceRange:
         if asked is None:
             return self.config.unsaid
         price = asked / 10 ** EXPONENTS.get(currency or "", 2)
-        return self.config.lowest <= price <= (self.config.highest or np.inf)
+        return bool(self.config.lowest <= price <= (self.config.highest or np.inf))

@@ -5,7 +5,7 @@ A country with few shoppers has no list of its own: what the shop as a whole wan
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import polars as pl
@@ -28,16 +28,17 @@ class LocalRanking(Ranking):
 
     _locals: dict[tuple[str, float], Self]
 
+    def __init__(self, config: Any) -> None:
+        self.config = config
+
     def local(self, country: str, window_days: float) -> Self:
         """Return the list of a country and the nearest window; see the contract."""
-        there = {key: part for key, part in self._locals.items() if key[0] == country}
-        if not there:
-            there = {key: part for key, part in self._locals.items() if not key[0]}
-        there.setdefault(("", 0.0), self)
-        if not window_days:
-            return there.get((country, 0.0), self)
-        windows = {key[1] or self._own_days(): part for key, part in there.items()}
-        return windows[min(windows, key=lambda days: abs(np.log(days / window_days)))]
+        there = [(days, part) for (name, days), part in self._locals.items() if name == country]
+        if not country or not there:
+            there = [(days, part) for (name, days), part in self._locals.items() if not name]
+            there.append((0.0, self))
+        wanted = window_days or self._own_days()
+        return min(there, key=lambda one: abs(np.log((one[0] or self._own_days()) / wanted)))[1]
 
     def _own_days(self) -> float:
         """Return the window of the list for everyone."""
@@ -49,11 +50,12 @@ class LocalRanking(Ranking):
 
     def _rank_local(self, country: str, window_days: float, scores_N: NDArray[np.floating]) -> None:
         """Take the scores of a country, "" for all, and a window, 0 for the own one, [N]."""
-        part = type(self)(self.config)  # type: ignore[attr-defined]
+        part: Self = type(self)(self.config)
         kept = np.full(len(scores_N), np.nan)
         top: Rows = np.argsort(-np.nan_to_num(scores_N, nan=-np.inf), kind="stable")[:PRODUCTS_MAX]
         kept[top] = scores_N[top]
-        self._locals[country, window_days] = part._rank(self.ids, kept)
+        part._rank(self.ids, kept)
+        self._locals[country, window_days] = part
 
     def save(self, folder: Path) -> None:
         """Write all lists into `folder`."""
@@ -96,8 +98,10 @@ def countries(events: pl.DataFrame) -> Iterator[tuple[str, pl.DataFrame, float]]
     if counted.height < 2:
         return
     last = events[TIME].max()
-    for row in counted.sort("shoppers", COUNTRY, descending=[True, False]).head(
-        COUNTRIES_MAX
-    ).iter_rows(named=True):
+    for row in (
+        counted.sort("shoppers", COUNTRY, descending=[True, False])
+        .head(COUNTRIES_MAX)
+        .iter_rows(named=True)
+    ):
         silent_days = (last - row[TIME]).total_seconds() / 86_400  # type: ignore[operator]
         yield row[COUNTRY], acted.filter(pl.col(COUNTRY) == row[COUNTRY]), silent_days

@@ -66,8 +66,7 @@ class Trending(LocalRanking):
             if any(not days > 0 for days in self.other_days):
                 raise ValueError(f"other_days must be above 0, got {self.other_days}.")
 
-    def __init__(self, config: Config) -> None:
-        self.config = config
+    config: Config
 
     def fit(self, events: pl.DataFrame, products: pl.DataFrame | None = None) -> Self:
         """Compare the two windows of `schema.LEARN` rows in any order. Forgets what was before."""

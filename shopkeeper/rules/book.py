@@ -7,7 +7,7 @@ the one of higher priority holds, hiding before showing, then the first by id.
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from shopkeeper.rules.rule import BOOST_PLACES, PATH, SEARCH, WEEKDAYS, Rule, Target, minutes
 
 Rows = NDArray[np.int64]
+T = TypeVar("T")
 FIRST = ("hide", "filter", "pin", "boost", "bury")
 """Who holds among rules of one priority."""
 
@@ -65,6 +66,17 @@ class Verdict:
     """Those that stay are shown by this, smallest first."""
 
     @property
+    def hiders(self) -> dict[int, Rule]:
+        """Which rule hides what may not be shown, by place."""
+        return {place: self.rule_N[place] for place in np.flatnonzero(~self.kept_N).tolist()}
+
+    @property
+    def movers(self) -> dict[int, Rule]:
+        """Which rule moves what may be shown, by place."""
+        kept = np.flatnonzero(self.kept_N).tolist()
+        return {place: self.rule_N[place] for place in kept if self.rule_N[place] is not None}
+
+    @property
     def order(self) -> Rows:
         """The places that stay, in their new order."""
         order = np.argsort(self.key_N, kind="stable")
@@ -97,7 +109,7 @@ class Decision:
                 gone = kept & (means if one.action == "hide" else ~means)
                 kept[gone], rule[gone] = False, one
             elif one.action in ("boost", "bury"):
-                moved = means & np.equal(rule, None)
+                moved = means & np.array([held is None for held in rule], np.bool_)
                 key[moved] += _way(one, len(row_N))
                 rule[moved] = one
         return Verdict(kept, rule, key)
@@ -195,7 +207,7 @@ def _way(rule: Rule, size: int) -> float:
     return rule.by + 0.5 if rule.by else float(size)
 
 
-def placed(names: Sequence[str], taken: Sequence[tuple[int, str]]) -> list[str]:
+def placed(names: Sequence[T], taken: Sequence[tuple[int, T]]) -> list[T]:
     """Return products with some of them in given places; at the end where a page is shorter.
 
     Args:

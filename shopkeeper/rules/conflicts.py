@@ -32,8 +32,8 @@ class Conflict:
 
     def __str__(self) -> str:
         """Say it to people."""
-        solved = f"'{self.holds}' holds, by its priority" if self.holds else "which is meant?"
-        return f"'{self.first}' and '{self.second}': {self.why}; {solved}."
+        solved = f"'{self.holds}' holds, by its priority." if self.holds else "which is meant?"
+        return f"'{self.first}' and '{self.second}': {self.why}; {solved}"
 
 
 def conflicts(
@@ -70,19 +70,16 @@ def contradiction(one: Rule, other: Rule, shelves: Shelves) -> str:
     if kinds.keys() == {"boost", "bury"}:
         both = shelves.matching(one.target) & shelves.matching(other.target)
         return "one moves up what the other moves down" if both.any() else ""
-    for shows in ("pin", "boost"):
-        for hides in ("hide", "filter"):
-            if kinds.keys() == {shows, hides}:
-                means = shelves.matching(kinds[hides].target)
-                gone = means if hides == "hide" else ~means
-                rows = shelves.rows(kinds[shows].target.items)
-                if shows == "pin" and gone[rows[rows >= 0]].any():
-                    return "one pins what the other hides"
-                if shows == "boost" and hides == "hide":
-                    wanted = shelves.matching(kinds[shows].target)[:-1]
-                    if wanted.any() and gone[:-1][wanted].all():
-                        return "one moves up what the other hides"
-    return ""
+    hides = kinds.get("hide") or kinds.get("filter")
+    if hides is None or not kinds.keys() & {"pin", "boost"}:
+        return ""
+    gone = shelves.matching(hides.target)[:-1]
+    gone = gone if hides.action == "hide" else ~gone
+    if "pin" in kinds:
+        rows = shelves.rows(kinds["pin"].target.items)
+        return "one pins what the other hides" if gone[rows[rows >= 0]].any() else ""
+    wanted = shelves.matching(kinds["boost"].target)[:-1]
+    return "one moves up what the other hides" if wanted.any() and gone[wanted].all() else ""
 
 
 def _two_pins(one: Rule, other: Rule) -> str:
@@ -109,7 +106,9 @@ def may_meet(one: Rule, other: Rule) -> bool:
         and _queries_meet(one, other)
         and _paths_meet(mine.category, theirs.category)
         and (not mine.brand or not theirs.brand or mine.brand.casefold() == theirs.brand.casefold())
-        and (not mine.weekdays or not theirs.weekdays or bool({*mine.weekdays} & {*theirs.weekdays}))
+        and (
+            not mine.weekdays or not theirs.weekdays or bool({*mine.weekdays} & {*theirs.weekdays})
+        )
         and bool((_minutes(mine.hours) & _minutes(theirs.hours)).any())
     )
 
@@ -132,9 +131,7 @@ def _minutes(hours: str) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
     return inside if begin < end else (minute >= begin) | (minute < end)
 
 
-def idle(
-    rule: Rule, shelves: Shelves, placements: Collection[str], now: datetime
-) -> list[str]:
+def idle(rule: Rule, shelves: Shelves, placements: Collection[str], now: datetime) -> list[str]:
     """Say why a rule can do nothing, or less than it says; empty where all is well."""
     found = []
     if not rule.enabled:

@@ -253,7 +253,7 @@ class _Fields:
                 raise BadRequest(f"{self.at}.{str(name)[:40]}", str(said))
 
     def text(self, name: str) -> str:
-        return self._taken(name, "", lambda v: isinstance(v, str) and _sound(v), "short text")
+        return str(self._taken(name, "", lambda v: isinstance(v, str) and _sound(v), "short text"))
 
     def texts(self, name: str) -> tuple[str, ...]:
         def right(value: Any) -> bool:
