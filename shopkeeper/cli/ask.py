@@ -64,7 +64,7 @@ def _content(picture: Path) -> bytes:
         return stream.read(BYTES_MAX + 1)
 
 
-def recommend(
+def recommend(  # noqa: PLR0913
     placement: Annotated[
         str, typer.Argument(help="A name under [placements] in shop.toml.")
     ] = "home",
@@ -73,6 +73,9 @@ def recommend(
         list[str] | None, typer.Option(help="The product looked at; repeat it for a cart.")
     ] = None,
     k: Annotated[int | None, typer.Option("-k", help="How many products.")] = None,
+    category: Annotated[str, typer.Option(help="Only products of a category, and below.")] = "",
+    country: Annotated[str, typer.Option(help="Where what is hot is counted.")] = "",
+    window_days: Annotated[float, typer.Option(min=0, help="The window it is counted in.")] = 0,
     shop: ShopFolder = Path(),
     json: AsJson = False,
 ) -> None:
@@ -81,7 +84,15 @@ def recommend(
     Example: shopkeeper recommend home --user 17850 -k 5 --shop myshop
     """
     with Shop.open(shop) as opened:
-        answer = opened.recommend(placement, k=k, user_id=user, items=item)
+        answer = opened.recommend(
+            placement,
+            k=k,
+            user_id=user,
+            items=item,
+            category=category,
+            country=country,
+            window_days=window_days,
+        )
         _show(f"{placement} for {user or 'a new visitor'}", answer, json)
 
 

@@ -46,13 +46,12 @@ class Explainer:
             dropped and moved), `notes`, and `results`: each as `_result` says.
         """
         trace = self._trace
-        size = None if trace.candidates is None else len(trace.candidates)
         return {
             "placement": trace.placement,
             "query": trace.query,
             "bundle": trace.bundle,
             "timings": {name: round(ms, 3) for name, ms in trace.laps.ms.items()},
-            "candidates": size,
+            "candidates": trace.candidates,
             "objective": self._objective(),
             "steps": [self._step(step) for step in trace.steps],
             "notes": [OTHER_BUNDLE] if trace.asked is not None and not self._same else [],
@@ -240,10 +239,9 @@ class Explainer:
 
     def _place_in(self, step: Step, item: str) -> int | None:
         """Return where a product stood before a step, None if it had dropped out already."""
-        if self._trace.asked is not None:
-            (row,) = self._trace.asked.ids.rows([item]).tolist()
-        else:
-            (row,) = self._live.now.shelves.rows([item]).tolist()
+        if self._trace.asked is None:
+            return list(step.items).index(item) if item in step.items else None
+        (row,) = self._trace.asked.ids.rows([item]).tolist()
         places = np.flatnonzero(np.asarray(step.items) == row)
         return int(places[0]) if row >= 0 and len(places) else None
 

@@ -20,13 +20,14 @@ from shopkeeper.schema import PRICE, PRODUCT_ID
 Floats = NDArray[np.float64]
 WORTH_MAX = 10.0
 """A product is worth at most so many times the middle one, or one luxury would fill every page."""
-PLAIN = ("clicks", "conversion")
+PLAIN = {"clicks", "conversion"}
 """Aims for which every product is worth the same."""
+OTHERS = ("revenue", "margin", "discovery")
 
 
 def neutral(objective: Mapping[str, float]) -> bool:
     """Say whether an objective leaves the order as it is."""
-    return not any(weight for aim, weight in objective.items() if aim not in PLAIN)
+    return not any(objective.get(aim) for aim in OTHERS)
 
 
 def level(page: Picks) -> Picks:

@@ -47,15 +47,16 @@ def compose(asked: Asked, wanted: Wanted, parts: Parts, trace: Trace) -> Page:
         At most k products: none twice, none that a hard policy or a rule drops.
     """
     page = _scored(_candidates(asked, wanted, parts, trace), wanted, parts, trace)
-    trace.candidates = page
+    trace.candidates = len(page)
     trace.laps.lap("candidates")
     left = _decided(page, asked, wanted, parts, trace)
     fallback = ""
     if len(page) and not len(left):
         left, fallback = _instead(asked, wanted, parts, trace)
     if len(left) > wanted.k:
-        trace.step("page", left, np.arange(wanted.k))
-        left = left.take(np.arange(wanted.k))
+        first = np.arange(wanted.k)
+        trace.step("page", left, first)
+        left = left.take(first)
     trace.laps.lap("policies")
     shown = _shown(_led(left, asked, parts.recommenders), fallback)
     trace.laps.lap("evidence")
@@ -103,7 +104,7 @@ def _candidates(asked: Asked, wanted: Wanted, parts: Parts, trace: Trace) -> Pic
 def _scored(page: Picks, wanted: Wanted, parts: Parts, trace: Trace) -> Picks:
     """Give scores that order the page, by what the placement is for."""
     if objective.neutral(wanted.placement.objective):
-        return objective.level(page)
+        return objective.level(page) if len(trace.lists) > 1 else page
     products = parts.catalogue.aligned(page.ids.listed(page.item_E))
     aims = wanted.placement.objective
     return objective.weighed(page, aims, products, parts.sales, odds=trace.ranked)

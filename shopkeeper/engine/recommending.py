@@ -3,7 +3,7 @@
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any
 
@@ -101,9 +101,19 @@ def _told(live: Live, page: Page, asked: Asked, trace: Trace, began: float) -> A
     ranks = range(1, len(page.items) + 1)
     rows = list(zip(page.items, page.scores, ranks, page.sources, strict=True))
     notes = [GAVE_UP[page.fallback]] if page.fallback else []
-    answer = answered(live, rows, trace.reasons, len(rows), began, products=products, notes=notes)
+    answer = answered(
+        live,
+        rows,
+        trace.reasons,
+        len(rows),
+        began,
+        products=products,
+        notes=notes,
+        fallback=page.fallback,
+        timings=trace.laps.ms,
+    )
     trace.laps.lap("products")
-    return replace(answer, fallback=page.fallback, timings=trace.laps.ms)
+    return answer
 
 
 class _Dealer:

@@ -1,6 +1,6 @@
 """What rules make of one search: products hidden, moved and pinned among those that were found."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,11 +8,14 @@ from numpy.typing import NDArray
 from shopkeeper.engine.shelves import Shelves
 from shopkeeper.engine.trace import Step, Trace
 from shopkeeper.rules.book import Decision, Pin, placed
-from shopkeeper.rules.rule import Rule
 from shopkeeper.search.filters import Rows
 
 SELLABLE = ("in_stock", "preorder", "backorder")
 """What a rule may pin: a place at the top is no place for what is sold out."""
+
+
+NOTED = 2_000
+"""So many products are noted for explanations; browsing finds all of a shop."""
 
 
 class SearchRuling:
@@ -46,7 +49,9 @@ class SearchRuling:
     def kept(self, rows: Rows) -> NDArray[np.bool_]:
         """Say which of some products may be shown, [K]."""
         verdict = self._decision.judge(rows, self._shelves)
-        self._note("rules hide", rows, np.flatnonzero(verdict.kept_N), verdict.hiders)
+        gone = np.flatnonzero(~verdict.kept_N)[:NOTED]
+        hiders = {place: verdict.rule_N[at] for place, at in enumerate(gone.tolist())}
+        self._note(Step("rules hide", self._shelves.ids(rows[gone]), gone[:0], hiders))
         return verdict.kept_N
 
     def pinned(self) -> Rows:
@@ -60,7 +65,10 @@ class SearchRuling:
         """
         verdict = self._decision.judge(rows, self._shelves)
         order = np.argsort(verdict.key_N, kind="stable")
-        self._note("rules", rows, order, verdict.movers)
+        near = order[order < NOTED]
+        if not np.array_equal(near, np.arange(len(near))):
+            movers = {at: rule for at, rule in verdict.movers.items() if at < NOTED}
+            self._note(Step("rules", self._shelves.ids(rows[:NOTED]), near, movers))
         first = np.isin(rows[order], self.pinned())
         return np.concatenate([order[first], order[~first]])
 
@@ -74,9 +82,7 @@ class SearchRuling:
         found = placed(free, [(pin.place, row) for pin, row in there])
         return np.array(found, np.int64)
 
-    def _note(self, name: str, rows: Rows, kept: Rows, rules: Mapping[int, Rule]) -> None:
-        if np.array_equal(kept, np.arange(len(rows))):
-            return
-        step = Step(name, rows, kept, rules)
-        others = [one for one in self._trace.steps if one.name != name]
-        self._trace.steps = [*others, step]
+    def _note(self, step: Step) -> None:
+        """Keep the last of each kind: a search may look deeper, or ask for less."""
+        others = [one for one in self._trace.steps if one.name != step.name]
+        self._trace.steps = [*others, step] if len(step.items) else others

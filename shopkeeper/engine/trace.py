@@ -7,7 +7,9 @@ found for it only when somebody asks. The newest are kept in memory and nowhere 
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+
+import numpy as np
 
 from shopkeeper.arrays import Asked, Picks, Rows
 from shopkeeper.config import Placement
@@ -15,6 +17,9 @@ from shopkeeper.rules.book import Pin
 from shopkeeper.rules.rule import Rule
 from shopkeeper.search.found import SearchPage
 from shopkeeper.tracing import Laps
+
+LONGEST = 200
+"""So much of each source's list is kept."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +29,7 @@ class Step:
     name: str
     """`policy stock`, `rules`, `filters`, `page`..."""
     items: Sequence[str] | Rows
-    """Products before it, in their order: ids, or rows of `Asked.ids`. Shape [M]."""
+    """Products before it, in their order: ids of a search, rows of `Asked.ids` else. Shape [M]."""
     kept: Rows
     """Places that stayed, in their new order."""
     rules: Mapping[int, Rule] = field(default_factory=dict)
@@ -51,8 +56,8 @@ class Trace:
     """What each source proposed, the ranker first where it was asked."""
     ranked: bool = False
     """Whether the ranker was asked."""
-    candidates: Picks | None = None
-    """All of them, in the order they came to the policies."""
+    candidates: int = 0
+    """How many came to the policies."""
     steps: list[Step] = field(default_factory=list)
     pins: Sequence[Pin] = ()
     """Products that rules gave a place on this page."""
@@ -95,7 +100,9 @@ class Traces:
             return
         if trace.asked is not None:
             # What was derived from a request would be many times larger than the request.
-            trace.asked = replace(trace.asked, _memo={})
+            trace.asked.forget()
+        if any(len(one) > LONGEST for one in trace.lists):
+            trace.lists = [one.take(np.arange(min(len(one), LONGEST))) for one in trace.lists]
         with self._lock:
             self._kept[request_id] = trace
             while len(self._kept) > self._most:

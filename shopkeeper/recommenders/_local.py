@@ -4,6 +4,7 @@ A country with few shoppers has no list of its own: what the shop as a whole wan
 """
 
 from collections.abc import Iterator
+from copy import copy
 from pathlib import Path
 from typing import Any, Self
 
@@ -26,12 +27,12 @@ FILE = "local.parquet"
 class LocalRanking(Ranking):
     """A recommender whose `fit` calls `_rank`, then `_rank_local` for each other list."""
 
-    _locals: dict[tuple[str, float], Self]
+    _locals: dict[tuple[str, float], "LocalRanking"]
 
     def __init__(self, config: Any) -> None:
         self.config = config
 
-    def local(self, country: str, window_days: float) -> Self:
+    def local(self, country: str, window_days: float) -> "LocalRanking":
         """Return the list of a country and the nearest window; see the contract."""
         there = [(days, part) for (name, days), part in self._locals.items() if name == country]
         if not country or not there:
@@ -50,7 +51,7 @@ class LocalRanking(Ranking):
 
     def _rank_local(self, country: str, window_days: float, scores_N: NDArray[np.floating]) -> None:
         """Take the scores of a country, "" for all, and a window, 0 for the own one, [N]."""
-        part: Self = type(self)(self.config)
+        part = copy(self)
         kept = np.full(len(scores_N), np.nan)
         top: Rows = np.argsort(-np.nan_to_num(scores_N, nan=-np.inf), kind="stable")[:PRODUCTS_MAX]
         kept[top] = scores_N[top]
@@ -65,6 +66,8 @@ class LocalRanking(Ranking):
             for (country, days), part in self._locals.items()
             for row in np.flatnonzero(np.isfinite(part._scores_N)).tolist()
         ]
+        # A list that shows nothing is one all the same.
+        rows += [(country, days, -1, 0.0) for country, days in self._locals]
         shape = {COUNTRY: pl.String, "days": pl.Float64, "row": pl.Int64, SCORE: pl.Float64}
         pl.DataFrame(rows, schema=shape, orient="row").write_parquet(folder / FILE)
 
@@ -74,8 +77,8 @@ class LocalRanking(Ranking):
         if (folder / FILE).is_file():
             table = pl.read_parquet(folder / FILE)
             for (country, days), rows in table.group_by(COUNTRY, "days", maintain_order=True):
-                scores_N = np.full(len(self.ids), np.nan)
-                scores_N[rows["row"].to_numpy()] = rows[SCORE].to_numpy()
+                scores_N, told = np.full(len(self.ids), np.nan), rows.filter(pl.col("row") >= 0)
+                scores_N[told["row"].to_numpy()] = told[SCORE].to_numpy()
                 self._rank_local(str(country), float(days), scores_N)  # type: ignore[arg-type]
         return self
 

@@ -71,30 +71,26 @@ class Trending(LocalRanking):
     def fit(self, events: pl.DataFrame, products: pl.DataFrame | None = None) -> Self:
         """Compare the two windows of `schema.LEARN` rows in any order. Forgets what was before."""
         ids, weights = catalogue(events, products), weights_of(self.config)
-        learned = Learned(events, weights, ids)
-        self._rank(ids, self._scores(learned, 0.0, self.config.recent_days, len(ids)))
+        wants = _Wants(Learned(events, weights, ids), 0.0, len(ids))
+        self._rank(ids, self._scores(wants, self.config.recent_days))
         for days in self.config.other_days:
-            self._rank_local("", days, self._scores(learned, 0.0, days, len(ids)))
+            self._rank_local("", days, self._scores(wants, days))
         for country, rows, silent_days in countries(events):
-            mine = Learned(rows, weights, ids)
+            wants = _Wants(Learned(rows, weights, ids), silent_days, len(ids))
             for days in (0.0, *self.config.other_days):
-                window_days = days or self.config.recent_days
-                scores_N = self._scores(mine, silent_days, window_days, len(ids))
+                scores_N = self._scores(wants, days or self.config.recent_days)
                 self._rank_local(country, days, scores_N)
         return self
 
     def _own_days(self) -> float:
         return self.config.recent_days
 
-    def _scores(self, learned: Learned, silent_days: float, days: float, size: int) -> Floats:
+    def _scores(self, wants: "_Wants", days: float) -> Floats:
         """Return the least growth of each product, NaN where it may be chance, [N]."""
         from scipy.special import betainc, betaincinv, ndtr
 
-        age_days = learned.age_days + silent_days
         base_days = days * self.config.base_days / self.config.recent_days
-        recent = age_days <= days
-        base = ~recent & (age_days <= days + base_days)
-        now, before = (self._wanted(learned, window, size) for window in (recent, base))
+        now, before = wants.between(-np.inf, days), wants.between(days, days + base_days)
         # The shop as a whole may be busier than before; that is no trend of a product.
         share = (now.sum() + 1) / (now.sum() + before.sum() + 2)
         tested = np.flatnonzero(now >= self.config.buyers_min)
@@ -104,7 +100,7 @@ class Trending(LocalRanking):
         prior_now, prior_before = PRIOR_BUYERS * share, PRIOR_BUYERS * (1 - share)
         least = betaincinv(now + prior_now, before + prior_before, 1 - SURE)
         growth = least / (1 - least) * (1 - share) / share
-        scores_N = np.full(size, np.nan)
+        scores_N = np.full(wants.size, np.nan)
         scores_N[tested[sure]] = growth[sure]
         return scores_N
 
@@ -117,8 +113,17 @@ class Trending(LocalRanking):
         held = np.flatnonzero(ranked <= bound)
         return float(ranked[held[-1]]) if len(held) else -1.0
 
-    @staticmethod
-    def _wanted(learned: Learned, window: NDArray[np.bool_], num_items: int) -> Floats:
-        actor, item = learned.shoppers()[window], learned.item[window]
-        _, item, value = strongest(actor, item, learned.weight[window], num_items)
-        return np.bincount(item, weights=value, minlength=num_items).astype(np.float64)
+
+class _Wants:
+    """Who wanted what, and how long before the shop's last event."""
+
+    def __init__(self, learned: Learned, silent_days: float, size: int) -> None:
+        self.size = size
+        self._actor, self._item, self._weight = learned.shoppers(), learned.item, learned.weight
+        self._age_days = learned.age_days + silent_days
+
+    def between(self, newest_days: float, oldest_days: float) -> Floats:
+        """Count the shoppers who wanted each product, by the strongest that they did, [N]."""
+        at = (self._age_days > newest_days) & (self._age_days <= oldest_days)
+        _, item, value = strongest(self._actor[at], self._item[at], self._weight[at], self.size)
+        return np.bincount(item, weights=value, minlength=self.size).astype(np.float64)
