@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from shopkeeper.arrays import Asked, Picks
+from shopkeeper.engine.candidates import looked_at
 from shopkeeper.engine.live import Live
 from shopkeeper.engine.objective import neutral
-from shopkeeper.engine.page import looked_at
 from shopkeeper.engine.ranked import Ranked, without
 from shopkeeper.engine.trace import Step, Trace
 from shopkeeper.explain.evidence import evidence

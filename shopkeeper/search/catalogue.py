@@ -24,7 +24,8 @@ K_MAX = 1_000
 DEEPER = 10
 """How many times more matches are looked at where a filter leaves too few."""
 ENOUGH = 50
-"""So many matches that pass a filter are enough to look no deeper."""
+"""So many matches that pass are enough. With fewer, as most of the best are gone or do not pass, a
+search looks deeper once, whatever page is asked for, or pages would not join."""
 Lift = Callable[[Rows], NDArray[np.float32]]
 """What else speaks for each of some rows of the products, from 0 to 1."""
 QUOTED_CHARS_MAX = 60
@@ -146,29 +147,22 @@ class ProductSearch:
         known = self._known(products)
         attributes, prior = known.attributes, self._prior(known.attributes, popularity)
         limits = (filters or {}, price_min, price_max)
-        browsing = not query.strip()
-        found = self._browse(prior) if browsing else self._find(query, vector, known)
+        found = self._find(query, vector, known) if query.strip() else self._browse(prior)
         found = found.ruled(ruling)
         rows = narrowing.narrow(attributes, found.rows, *limits)
         if not found.complete and len(rows) < min(found.num_hits, ENOUGH):
-            # Most of the best matches are sold no more or do not pass: look deeper once. Whatever
-            # page is asked for, or pages would not join.
             found = self._find(query, vector, known, deep=True).ruled(ruling)
             rows = narrowing.narrow(attributes, found.rows, *limits)
         notes = [*found.notes, *self._excuse(query, found, rows)]
         counted = narrowing.facets(attributes, found.rows, *limits)
-        ranked = Ranked(rows, rows, prior[rows])
-        if not browsing:
-            ranked = self._ranked(query, attributes, found, rows, prior, lift)
-        if ruling is not None and sort == narrowing.SORTS[0]:
-            ranked = ranked.ruled(ruling)
+        # An order that was asked for is not to be overruled.
+        ruling = ruling if sort == narrowing.SORTS[0] else None
+        ranked = self._ranked(query, attributes, found, rows, prior, lift).ruled(ruling)
         shown = narrowing.arrange(attributes, ranked.rows, sort)
         if self.config.group if group is None else group:
             shown = narrowing.one_per_group(attributes, shown)
-        if ruling is not None and sort == narrowing.SORTS[0]:
-            shown = ruling.placed(shown)
-        page = shown[offset : offset + k]
-        return ranked.page(page, attributes, found, offset, len(shown), counted, notes)
+        shown = shown if ruling is None else ruling.placed(shown)
+        return ranked.page(shown, (offset, k), attributes, found, counted, notes)
 
     def _find(
         self, query: str, vector: NDArray[np.float32] | None, known: _Known, deep: bool = False
@@ -228,6 +222,8 @@ class ProductSearch:
         lift: Lift | None,
     ) -> Ranked:
         """Order found rows by the share of the best score, and what sales and `lift` add to it."""
+        if not query.strip():
+            return Ranked(rows, rows, prior[rows])
         scores = found.scores[places_of(rows, found.rows)] / max(
             float(found.scores.max(initial=0.0)), 1e-9
         )

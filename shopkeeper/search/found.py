@@ -108,23 +108,26 @@ class Ranked:
     rows: Rows
     scores: NDArray[np.float32]
 
-    def ruled(self, ruling: Ruling) -> "Ranked":
+    def ruled(self, ruling: Ruling | None) -> "Ranked":
         """Move what a ruling moves; nothing of that counts as moved by `lift`."""
+        if ruling is None:
+            return self
         before = self.before[ruling.order(self.before)]
         at = ruling.order(self.rows)
         return Ranked(before, self.rows[at], self.scores[at])
 
     def page(
         self,
-        page: Rows,
+        shown: Rows,
+        part: tuple[int, int],
         attributes: Attributes,
         found: Found,
-        offset: int,
-        total: int,
         facets: dict[str, list[tuple[str, int]]],
         notes: list[str],
     ) -> SearchPage:
-        """Tell what a shopper sees of some of these rows."""
+        """Tell what a shopper sees of these rows, some skipped and so many shown."""
+        offset, k = part
+        page = shown[offset : offset + k]
         at = places_of(page, self.rows)
         return SearchPage(
             ids=attributes.ids(page),
@@ -133,7 +136,7 @@ class Ranked:
             places=page.tolist(),
             raised=(at < places_of(page, self.before)).tolist(),
             first_rank=offset + 1,
-            total=total,
+            total=len(shown),
             facets=facets,
             notes=notes,
         )
