@@ -6,7 +6,7 @@ by the caller; `file` reads and writes. Knows no part by name.
 
 from shopkeeper.config.edit import set_values
 from shopkeeper.config.file import FILE, comments, read, write
-from shopkeeper.config.placements import PLACEMENTS, Placement
+from shopkeeper.config.placements import PLACEMENTS, PRICES, Placement
 from shopkeeper.config.sections import (
     Config,
     DataSection,
@@ -22,6 +22,7 @@ from shopkeeper.config.sections import (
 __all__ = [
     "FILE",
     "PLACEMENTS",
+    "PRICES",
     "Config",
     "DataSection",
     "EvaluationSection",

@@ -30,7 +30,7 @@ def ordered(asked: Asked, wanted: Wanted, parts: Parts, trace: Trace) -> Picks:
     """Ask the ranker and the sources, and weave in what this visit is about."""
     placement, recommenders = wanted.placement, parts.recommenders
     want = wanted.k + SPARE + len(asked.item_X)
-    narrow = wanted.filters or wanted.decision is not None
+    narrow = wanted.narrow or (wanted.decision is not None and wanted.decision.narrow)
     want = max(want, DEEP) if narrow else want
     lists = trace.lists
     if placement.ranker and (asked.event_H == PURCHASE).any():

@@ -76,11 +76,11 @@ def _decided(
 ) -> Picks:
     """Let filters, rules and policies drop and move products."""
     names = page.ids.listed(page.item_E)
-    decision, filters = wanted.decision, wanted.filters if named is None else {}
-    if decision is not None or filters:
+    decision, narrow = wanted.decision, wanted.narrow and named is None
+    if decision is not None or narrow:
         shelves = parts.shelves()
-        if filters:
-            kept = np.flatnonzero(shelves.passing(filters)[shelves.rows(names)])
+        if narrow:
+            kept = np.flatnonzero(wanted.passing(shelves)[shelves.rows(names)])
             page, names = _taken("filters", page, names, kept, trace)
         if decision is not None:
             verdict = decision.judge(shelves.rows(names), shelves)
@@ -125,12 +125,12 @@ def _instead(asked: Asked, wanted: Wanted, parts: Parts, trace: Trace) -> tuple[
     if len(asked.item_X):
         page = page.take(np.flatnonzero(~np.isin(page.item_E, asked.item_X)))
     hard = hard_of(wanted.placement)
-    if wanted.filters:
+    if wanted.narrow:
         left = _decided(page, asked, wanted, parts, trace)
         if len(left):
             return left, "sources"
     left = _decided(page, asked, wanted, parts, trace, hard)
-    return left, ("filters" if wanted.filters else "policies") if len(left) else ""
+    return left, ("filters" if wanted.narrow else "policies") if len(left) else ""
 
 
 def _shown(page: Picks, fallback: str) -> Page:

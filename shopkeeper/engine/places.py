@@ -14,7 +14,7 @@ EXPLORATION, BY_RULE = "exploration", "rule"
 def with_unknown(page: Page, wanted: Wanted, parts: Parts) -> Page:
     """Give the placement's place for it to a product that few know, if one may be shown."""
     shelves, there = parts.shelves(), {*page.items}
-    passing = shelves.passing(wanted.filters)
+    passing = wanted.passing(shelves)
     for item in parts.explored():
         rows = shelves.rows([item])
         shown = wanted.decision is None or wanted.decision.judge(rows, shelves).kept_N.all()

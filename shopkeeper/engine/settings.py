@@ -8,7 +8,8 @@ from typing import Any
 
 from shopkeeper import config, registry
 from shopkeeper.config import Config, Input
-from shopkeeper.errors import BadConfig
+from shopkeeper.errors import BadConfig, unknown
+from shopkeeper.schema import PRODUCTS
 
 
 @cache
@@ -45,6 +46,9 @@ def read(folder: Path) -> Config:
         )
     found = _without_untrained(found)
     for name, placement in found.placements.items():
+        for attribute in set(placement.filters) - set(config.PRICES):
+            if attribute not in PRODUCTS:
+                raise unknown(f"attribute for [placements.{name}] filters", attribute, PRODUCTS)
         strange = set(placement.sources) - set(found.train.recommenders)
         if strange:
             raise BadConfig(

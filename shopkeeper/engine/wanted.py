@@ -2,13 +2,12 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from shopkeeper.config import Placement
 from shopkeeper.contracts import Policy, Recommender
 from shopkeeper.engine.catalogue import Catalogue
 from shopkeeper.engine.fusion import Fusion
-from shopkeeper.engine.shelves import Shelves
+from shopkeeper.engine.shelves import Mask, Shelves
 from shopkeeper.rules.book import Decision
 from shopkeeper.schema import CATEGORY
 
@@ -31,10 +30,14 @@ class Wanted:
     """The rules in force."""
 
     @property
-    def filters(self) -> Mapping[str, Any]:
-        """What products must have."""
-        found = dict(self.placement.filters)
-        return found | {CATEGORY: [self.category]} if self.category else found
+    def narrow(self) -> bool:
+        """Whether not every product may be shown."""
+        return bool(self.category or self.placement.filters)
+
+    def passing(self, shelves: Shelves) -> Mask:
+        """Say which products pass the placement's filters and the category, [N + 1]."""
+        found = shelves.passing(self.placement.filters)
+        return found & shelves.passing({CATEGORY: [self.category]}) if self.category else found
 
 
 @dataclass(frozen=True)

@@ -90,6 +90,14 @@ class Decision:
 
     rules: tuple[Rule, ...]
 
+    @property
+    def narrow(self) -> bool:
+        """Whether few of the products proposed may be left."""
+        return any(
+            rule.action == "filter" or (rule.action == "hide" and not rule.target.items)
+            for rule in self.rules
+        )
+
     def judge(self, row_N: Rows, shelves: Shelves) -> Verdict:
         """Say what becomes of products in their order.
 

@@ -286,6 +286,16 @@ def test_a_fallback_never_shows_what_a_rule_hides(shop):
     assert (answer.results, answer.fallback) == ([], "")
 
 
+def test_a_category_narrows_what_the_filters_of_a_placement_leave(shop, home):
+    for item, kind in (("22000", "Home > Candles"), ("22001", "Garden > Pots")):
+        shop.put_products([{"id": item, "product_type": kind}])
+    home(filters={"product_type": ["Home"]})
+    assert ids(shop.recommend("home", user_id="12000")) == ["22000"]
+    assert ids(shop.recommend("home", user_id="12000", category="Home > Candles")) == ["22000"]
+    crossed = shop.recommend("home", user_id="12000", category="Garden")
+    assert crossed.fallback == "filters"
+
+
 def test_filters_of_a_placement_hold(shop, home):
     home(filters={"price_min": 3, "price_max": 4})
     prices = [float(r.product["price"]) for r in shop.recommend("home", user_id="12000").results]
@@ -337,6 +347,7 @@ def test_worth_is_relative_and_bounded_and_unknown_is_middling():
         ("objective = {revenue = 'much'}", "revenue must be a number"),
         ("filters = {brand = 'Acme'}", 'must be like \\["Acme"\\]'),
         ("filters = {price_min = 5, price_max = 2}", "price_min is 5, above price_max"),
+        ("filters = {colour = ['red']}", "There is no attribute .*Did you mean 'color'"),
         ("explore = -1", "explore must be at least 0"),
         ("fallback = ['nobody']", "There is no recommender 'nobody'"),
     ],
