@@ -181,6 +181,10 @@ class Asked:
         found: T = self._memo[key]
         return found
 
+    def forget(self) -> None:
+        """Let go of all that `once` made."""
+        self._memo.clear()
+
     def within(self, ids: Ids) -> "Asked":
         """Number products by other ids; those it lacks are left out."""
         if ids is self.ids:

@@ -218,6 +218,17 @@ class Recommender(Protocol):
 
 
 @runtime_checkable
+class Local(Protocol):
+    """A recommender that also learned what is so in single countries or other windows of time."""
+
+    def local(self, country: str, window_days: float) -> Recommender:
+        """Return what it learned of a country, "" for all, and a window, 0 for its own.
+
+        Where it learned nothing of them, the nearest that it knows: itself at last.
+        """
+
+
+@runtime_checkable
 class Updatable(Protocol):
     """A recommender that learns for long: it can go on from where it stands, or was killed."""
 

@@ -18,7 +18,7 @@ ITEM, PRODUCT_ID, TRANSACTION = "item_id", "id", "transaction_id"
 QUANTITY, PRICE, CURRENCY = "quantity", "price_minor", "currency"
 REQUEST, SCORE, RANK, SOURCE, BECAUSE = "request", "score", "rank", "source", "because"
 HISTORY, SEEDS, EXCLUDE, NOW, PLACEMENT = "history", "seeds", "exclude", "now", "placement"
-VECTOR, PICTURE_VECTOR, CATEGORY = "vector", "picture_vector", "product_type"
+VECTOR, PICTURE_VECTOR, CATEGORY, COUNTRY = "vector", "picture_vector", "product_type", "country"
 
 UTC_TIME = pl.Datetime("us", "UTC")
 
@@ -63,7 +63,7 @@ EVENTS: dict[str, Dtype] = {
     "item_list_id": pl.String,
     "index": pl.Int32,
     "request_id": pl.String,
-    "country": pl.String,
+    COUNTRY: pl.String,
     "location_id": pl.String,
     "promotion_id": pl.String,
     "device": pl.String,
@@ -190,6 +190,9 @@ OVERRIDES: dict[str, Dtype] = {
     TIME: UTC_TIME,
 }
 """What a person decided about an anomaly, and when; one row per `kind`, `subject` and `id`."""
+
+RULES: dict[str, Dtype] = {"id": pl.String, "rule": pl.String, TIME: UTC_TIME}
+"""What a person decided on what is shown, and when; `rule` is JSON, as `rules.rule` reads it."""
 
 LINES_PER_FILE = 10**12
 """A raw row's `line` is its file's place in the load, from 0, times this, plus its row from 1."""

@@ -17,6 +17,20 @@ _loud = [False]
 T = TypeVar("T")
 
 
+class Laps:
+    """How long each stage of one answer took, in milliseconds; for one thread."""
+
+    def __init__(self) -> None:
+        self.ms: dict[str, float] = {}
+        self._last = time.perf_counter()
+
+    def lap(self, name: str) -> None:
+        """Say what the time since the last lap was spent on."""
+        now = time.perf_counter()
+        self.ms[name] = self.ms.get(name, 0.0) + (now - self._last) * 1e3
+        self._last = now
+
+
 def speak(loud: bool = True) -> None:
     """Turn the lines and bars on stderr on or off; off unless the command line asks."""
     _loud[0] = loud

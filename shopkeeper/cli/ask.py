@@ -72,9 +72,9 @@ def recommend(  # noqa: PLR0913
     item: Annotated[
         list[str] | None, typer.Option(help="The product looked at; repeat it for a cart.")
     ] = None,
-    category: Annotated[
-        str, typer.Option(help="Where a new visitor came in, such as 'Home > Lamps'.")
-    ] = "",
+    category: Annotated[str, typer.Option(help="Only products of a category, and below.")] = "",
+    country: Annotated[str, typer.Option(help="Where what is hot is counted.")] = "",
+    window_days: Annotated[float, typer.Option(min=0, help="The window it is counted in.")] = 0,
     k: Annotated[int | None, typer.Option("-k", "--k", help="How many products.")] = None,
     everyone: Annotated[
         bool, typer.Option("--all", help="Answer every shopper, into the file of --out.")
@@ -108,7 +108,15 @@ def recommend(  # noqa: PLR0913
             done = opened.recommend_all(out, placement, k=k)
             emit(done) if json else _show_all(done)
             return
-        answer = opened.recommend(placement, k=k, user_id=user, items=item, category=category)
+        answer = opened.recommend(
+            placement,
+            k=k,
+            user_id=user,
+            items=item,
+            category=category,
+            country=country,
+            window_days=window_days,
+        )
         _show(f"{placement} for {user or 'a new visitor'}", answer, json)
 
 

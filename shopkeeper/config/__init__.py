@@ -6,13 +6,12 @@ by the caller; `file` reads and writes. Knows no part by name.
 
 from shopkeeper.config.edit import set_values
 from shopkeeper.config.file import FILE, comments, read, write
+from shopkeeper.config.placements import PLACEMENTS, PRICES, Placement
 from shopkeeper.config.sections import (
-    PLACEMENTS,
     Config,
     DataSection,
     EvaluationSection,
     Input,
-    Placement,
     SearchSection,
     ServingSection,
     ShopSection,
@@ -24,6 +23,7 @@ from shopkeeper.config.sections import (
 __all__ = [
     "FILE",
     "PLACEMENTS",
+    "PRICES",
     "Config",
     "DataSection",
     "EvaluationSection",

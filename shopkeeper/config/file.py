@@ -13,7 +13,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from shopkeeper.config.sections import PLACEMENTS, SECTIONS, Config, Input, Placement
+from shopkeeper.config.placements import PLACEMENTS, Placement
+from shopkeeper.config.sections import SECTIONS, Config, Input
 from shopkeeper.errors import BadConfig, NotFound, unknown
 
 FILE = "shop.toml"
@@ -143,7 +144,7 @@ def _sections(
 ) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield every section of a TOML table that holds values, by dotted address."""
     values = {key: value for key, value in table.items() if not isinstance(value, dict)}
-    if prefix in parts or prefix.startswith("inputs."):
+    if prefix in parts or prefix.startswith(("inputs.", "placements.")):
         yield prefix, dict(table)
         return
     if values or (prefix and not table):

@@ -5,6 +5,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from shopkeeper.config.placements import PLACEMENTS, Placement
+
 ORIGIN = re.compile(r"https?://[^/?#\s@*]+")
 
 
@@ -112,6 +114,8 @@ class TrainSection:
         "sequential",
         "bought_together",
         "content",
+        "best_sellers",
+        "new_arrivals",
     )
     """Which recommenders to train; names from `shopkeeper list recommenders`."""
     fused: tuple[str, ...] = (
@@ -258,9 +262,11 @@ class ServingSection:
     """Size at which the event log begins a new file."""
     batch_shoppers: int = 256
     """How many shoppers `recommend --all` answers at once; bounds its memory."""
+    traces: int = 200
+    """How many of the newest answers can be explained; they are kept in memory, some 20 kB each."""
 
     def __post_init__(self) -> None:
-        _at_least(self, port=0, size_max=1, segment_mb=1, batch_shoppers=1)
+        _at_least(self, port=0, size_max=1, segment_mb=1, batch_shoppers=1, traces=0)
         for origin in self.origins:
             if not ORIGIN.fullmatch(origin):
                 raise ValueError(
@@ -286,33 +292,6 @@ class EvaluationSection:
         _at_least(self, k=1, resamples=100, floor_window_days=1)
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Placement:
-    """One place on a page that shows products."""
-
-    sources: tuple[str, ...] = ("popular",)
-    """Recommenders that bring candidates; without a ranker the first comes first."""
-    ranker: bool = False
-    """Whether the trained ranker orders the candidates."""
-    policies: tuple[str, ...] = ("stock", "dismissed")
-    """What may be shown; names from `shopkeeper list policies`, applied in this order."""
-    size: int = 12
-    """How many products to show unless the request says otherwise."""
-
-    def __post_init__(self) -> None:
-        _at_least(self, size=1)
-        if not self.sources:
-            raise ValueError("sources must name at least one recommender, but is empty.")
-
-
-FUSED = ("repeat", "sequential", "ease", "item_knn", "content", "popular")
-PLACEMENTS = {
-    "home": Placement(sources=FUSED, ranker=True, policies=("stock", "dismissed", "variety")),
-    "similar": Placement(sources=("content", "item_knn"), policies=("stock", "dismissed")),
-    "bought_together": Placement(sources=("bought_together", "item_knn")),
-    "trending": Placement(sources=("trending", "popular")),
-    "buy_again": Placement(sources=("repeat",)),
-}
 SECTIONS: dict[str, type[Any]] = {
     "shop": ShopSection,
     "data": DataSection,

@@ -18,7 +18,7 @@ from shopkeeper.engine.personal import Taste
 PERSONAL = "The order takes account of what you bought and looked at here."
 
 
-def answered(
+def answered(  # noqa: PLR0913
     live: Live | Now,
     rows: Sequence[tuple[str, float, int, str]],
     sentences: Sequence[str],
@@ -28,6 +28,8 @@ def answered(
     products: Mapping[str, dict[str, Any]] | None = None,
     notes: Sequence[str] = (),
     facets: Mapping[str, list[tuple[str, int]]] | None = None,
+    fallback: str = "",
+    timings: dict[str, float] | None = None,
 ) -> Answer:
     """Answer with products.
 
@@ -40,6 +42,8 @@ def answered(
         products: Rows of `schema.PRODUCTS` by id, where they are at hand.
         notes: What the caller should know.
         facets: Values and counts by attribute.
+        fallback: What was given up.
+        timings: Milliseconds by stage; the caller may still add to them.
 
     Returns:
         The page.
@@ -56,6 +60,8 @@ def answered(
         took_ms=round((time.perf_counter() - began) * 1e3, 2),
         notes=list(notes),
         facets=dict(facets or {}),
+        fallback=fallback,
+        timings={} if timings is None else timings,
     )
 
 

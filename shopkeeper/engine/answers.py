@@ -41,6 +41,11 @@ class Answer:
     """For searches: how the query was read, with what a shopper may take back."""
     heard: Heard | None = None
     """For searches by voice: what was said."""
+    fallback: str = ""
+    """What was given up so that anything can be shown: `sources`, `filters` or `policies` of the
+    placement; empty for nothing."""
+    timings: dict[str, float] = field(default_factory=dict)
+    """Milliseconds by stage."""
 
 
 @dataclass(frozen=True)

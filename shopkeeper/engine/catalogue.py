@@ -106,6 +106,13 @@ class Catalogue:
         made._newer, made._now = newer, now
         return made
 
+    @property
+    def availability(self) -> list[str | None]:
+        """Whether each product can be had, in the order of `all`."""
+        if not self._newer:
+            return self._columns["availability"]
+        return self._now["availability"].to_list()
+
     def all(self) -> pl.DataFrame:
         """Return every product as it is now; the same table as long as nothing changed."""
         return self._now

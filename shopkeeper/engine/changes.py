@@ -1,22 +1,25 @@
-"""How a running shop hears that products changed: a file that grows by a byte with every change.
+"""How a running shop hears what changed: a file that grows by a byte with every change.
 
-Whoever writes products of a shop, in whatever process, lets it grow; its size is all that is read.
-Knows nothing of what changed.
+Whoever writes products or rules of a shop, in whatever process, lets the file grow; its size is all
+that is read. Knows nothing of what changed.
 """
 
 from pathlib import Path
 
 FILE = "changes"
+"""Grows with every change of products."""
+RULES = "changes.rules"
+"""Grows with every change of rules."""
 
 
-def tell(folder: Path) -> int:
-    """Say that products in the records of the shop in `folder` changed, and return its size."""
-    with (folder / FILE).open("ab") as stream:
+def tell(folder: Path, file: str = FILE) -> int:
+    """Say that records of the shop in `folder` changed, and return the size of the file."""
+    with (folder / file).open("ab") as stream:
         stream.write(b".")
         return stream.tell()
 
 
-def heard(folder: Path) -> int:
+def heard(folder: Path, file: str = FILE) -> int:
     """Return how many changes there were: the size of the file."""
-    file = folder / FILE
-    return file.stat().st_size if file.is_file() else 0
+    path = folder / file
+    return path.stat().st_size if path.is_file() else 0

@@ -18,11 +18,11 @@ from shopkeeper import registry
 from shopkeeper.arrays import Asked
 from shopkeeper.config import Config, Placement
 from shopkeeper.contracts import Recommender
+from shopkeeper.engine.candidates import ordered
 from shopkeeper.engine.encoding import encode
 from shopkeeper.engine.fusion import Fusion
 from shopkeeper.engine.known import known_of
 from shopkeeper.engine.learn import Known, learn
-from shopkeeper.engine.page import ordered
 from shopkeeper.engine.pictures import learn_pictures
 from shopkeeper.engine.product_vectors import described
 from shopkeeper.engine.report import (
@@ -36,6 +36,7 @@ from shopkeeper.engine.report import (
     Strangers,
     write_report,
 )
+from shopkeeper.engine.wanted import Wanted
 from shopkeeper.errors import BadConfig, TooLittle
 from shopkeeper.evaluation.beyond import coverage, diversity, novelty
 from shopkeeper.evaluation.metrics import ndcg_at, recall_at
@@ -215,7 +216,8 @@ def _strangers(
     asked = requests_at(known.everything, end, users, config.train.history_max)
     question = Asked.of(asked, fusion.ids)
     ranked = [place for place in config.placements.values() if place.ranker]
-    page = ordered(question, (ranked or [Placement()])[0], recommenders, fusion, k)
+    wanted = Wanted(placement=(ranked or [Placement()])[0], k=k)
+    page = ordered(question, wanted, recommenders, fusion).page
     answers = {name: ask(question) for name, ask in lists.items()}
     answers[FUSION] = page.take(np.flatnonzero(page.place_E < k)).table()
     scores = {name: _hits(answer, targets, k) for name, answer in answers.items()}

@@ -5,23 +5,20 @@ it is whole. Knows no shopper that did nothing.
 """
 
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
-import numpy as np
 import polars as pl
 
-from shopkeeper.arrays import Asked, Picks
 from shopkeeper.config import Placement
 from shopkeeper.engine.files import whole_file
 from shopkeeper.engine.live import Live
+from shopkeeper.engine.recommending import Question, pages, worded
+from shopkeeper.engine.trace import Trace
 from shopkeeper.errors import BadRequest
-from shopkeeper.explain.sentences import reasons
-from shopkeeper.features import PURCHASE
-from shopkeeper.schema import ITEM, PRODUCT_ID, RANK, SCORE, SOURCE, USER
+from shopkeeper.schema import ITEM, RANK, SCORE, SOURCE, USER
 from shopkeeper.tracing import progress, stage
 
 REASON = "reason"
@@ -59,9 +56,9 @@ def recommend_all(live: Live, placement: str, k: int, out: Path) -> dict[str, An
     with stage("recommend", f"{len(shoppers):,} shoppers"), opened as write:
         write(pl.DataFrame(schema=COLUMNS))
         for begin in progress(range(0, len(shoppers), batch), f"batches of {batch} shoppers"):
-            pages = _pages(live, place, k, shoppers[begin : begin + batch])
-            write(pages)
-            rows, served = rows + pages.height, served + pages[USER].n_unique()
+            batch_pages = _pages(live, placement, place, k, shoppers[begin : begin + batch])
+            write(batch_pages)
+            rows, served = rows + batch_pages.height, served + batch_pages[USER].n_unique()
     seconds = time.perf_counter() - began
     return {
         "file": str(out),
@@ -76,41 +73,19 @@ def recommend_all(live: Live, placement: str, k: int, out: Path) -> dict[str, An
     }
 
 
-def _pages(live: Live, place: Placement, k: int, shoppers: Sequence[str]) -> pl.DataFrame:
+def _pages(
+    live: Live, placement: str, place: Placement, k: int, shoppers: Sequence[str]
+) -> pl.DataFrame:
     """Answer some shoppers."""
-    most = live.config.train.history_max
-    with live.lock:
-        histories = [live.state.steps(user).take(np.s_[-most:]) for user in shoppers]
-        asked = live.asked_at_once(histories)
-        picks = live.recommend(place, asked, k)
-    return pl.DataFrame(
-        {
-            USER: np.array(shoppers, object)[picks.owner_E].tolist(),
-            RANK: picks.place_E + 1,
-            ITEM: picks.ids.take(picks.item_E),
-            SCORE: picks.score_E,
-            SOURCE: [picks.sources[number] for number in picks.source_E.tolist()],
-            REASON: _reasons(live, asked, picks),
-        },
-        schema=COLUMNS,
-    )
-
-
-def _reasons(live: Live, asked: Asked, picks: Picks) -> list[str]:
-    """Say why each product is on its page, in the words of a live answer."""
-    items, because = picks.ids.listed(picks.item_E), picks.ids.listed(picks.because_E)
-    known = live.products([*items, *because])
-    titles = {item: row["title"] or item for item, row in known.items() if row[PRODUCT_ID]}
-    sources = [picks.sources[number] for number in picks.source_E.tolist()]
-    bought = asked.event_H == PURCHASE
-    owner_H, bought_H = asked.owner_H[bought], asked.ids.listed(asked.item_H[bought])
-    found: list[str] = []
-    for owner in range(asked.size):
-        mine = slice(*np.searchsorted(picks.owner_E, (owner, owner + 1)))
-        own = slice(*np.searchsorted(owner_H, (owner, owner + 1)))
-        page = zip(items[mine], sources[mine], because[mine], strict=True)
-        found += reasons(page, titles, Counter(bought_H[own]))
-    return found
+    questions = [Question(name=placement, placement=place, k=k, user_id=user) for user in shoppers]
+    found = pages(live, questions, [Trace(placement) for _ in questions])
+    known = live.products(item for _, page in found for item in [*page.items, *page.because])
+    rows: list[tuple[Any, ...]] = []
+    for user, (asked, page) in zip(shoppers, found, strict=True):
+        reasons, ranks = worded(asked, page, known), range(1, len(page.items) + 1)
+        users = [user] * len(page.items)
+        rows += zip(users, ranks, page.items, page.scores, page.sources, reasons, strict=True)
+    return pl.DataFrame(rows, COLUMNS, orient="row")
 
 
 def _writer(out: Path) -> Any:

@@ -15,13 +15,19 @@ from numpy.typing import NDArray
 
 from shopkeeper.contracts import Encoder
 from shopkeeper.engine.catalogue import minor_price
-from shopkeeper.search.catalogue import ProductSearch, SearchPage
+from shopkeeper.search.catalogue import ProductSearch
 from shopkeeper.search.filters import PATH
+from shopkeeper.search.found import BY_RULE, SearchPage
 from shopkeeper.search.understanding import Understanding, Understood
 
 DROPS_MAX = 3
 """How many words of a query are given up before it counts as unanswerable."""
-WHY = {"lexical": "Matches your words", "dense": "Close in meaning"}
+WHY = {
+    "lexical": "Matches your words",
+    "dense": "Close in meaning",
+    "browse": "Popular in this shop",
+    BY_RULE: "Chosen by the shop",
+}
 PRICE = "price"
 QUERIES_KEPT = 4_096
 """How many queries' vectors are kept: some megabytes."""
@@ -37,10 +43,7 @@ class Found:
     def sentences(self) -> list[str]:
         """Return the reason of each product for the shopper."""
         words = "Matches your words and their meaning"
-        return [
-            "Popular in this shop" if source == "browse" else WHY.get(source, words)
-            for source in self.page.sources
-        ]
+        return [WHY.get(source, words) for source in self.page.sources]
 
 
 class QueryVectors:

@@ -54,18 +54,9 @@ class Fusion:
             The candidates, each once, sorted by request and product, their scores not to be used;
             and the moment with every score.
         """
-        bought = asked.event_H == PURCHASE
-        owner_X = np.append(asked.owner_X, asked.owner_H[bought])
-        item_X = np.append(asked.item_X, asked.item_H[bought])
-        fresh = asked.excluding(*_pairs(owner_X, item_X, self.ids))
-        anything = asked.excluding(asked.owner_X[:0], asked.item_X[:0])
-        lists = [
-            part.propose(anything, self.pool * own_times)
-            if name == OWN
-            else part.propose(fresh, self.pool)
-            for name, part in self.recommenders.items()
-        ]
-        united = self._united(lists)
+        anything, fresh = self._views(asked)
+        lists = self._proposals(anything, fresh, own_times)
+        united = self._united(list(lists.values()))
         owner_N, item_N = united.owner_E, united.item_E
         scores = {
             name: part.judge(anything if name == OWN else fresh, owner_N, item_N)
@@ -75,6 +66,26 @@ class Fusion:
         for name in self.last_basket:
             scores[f"{name}_last"] = self.recommenders[name].judge(last, owner_N, item_N)
         return united, moment(asked, owner_N, item_N, scores)
+
+    def proposals(self, asked: Asked) -> dict[str, Picks]:
+        """Return what each recommender proposes to `rank`, by name."""
+        return self._proposals(*self._views(asked), OWN_TIMES)
+
+    def _views(self, asked: Asked) -> tuple[Asked, Asked]:
+        """Return the requests as `repeat` sees them, and as the others do."""
+        bought = asked.event_H == PURCHASE
+        owner_X = np.append(asked.owner_X, asked.owner_H[bought])
+        item_X = np.append(asked.item_X, asked.item_H[bought])
+        fresh = asked.excluding(*_pairs(owner_X, item_X, self.ids))
+        return asked.excluding(asked.owner_X[:0], asked.item_X[:0]), fresh
+
+    def _proposals(self, anything: Asked, fresh: Asked, own_times: int) -> dict[str, Picks]:
+        return {
+            name: part.propose(anything, self.pool * own_times)
+            if name == OWN
+            else part.propose(fresh, self.pool)
+            for name, part in self.recommenders.items()
+        }
 
     def _united(self, lists: Sequence[Picks]) -> Picks:
         """Keep each product of a request where it ranks highest."""

@@ -15,6 +15,7 @@ from shopkeeper.data import anomalies
 from shopkeeper.engine.learn import Known
 from shopkeeper.errors import BadData
 from shopkeeper.schema import (
+    COUNTRY,
     EVENT_ID,
     EVENT_NAME,
     ITEM,
@@ -110,8 +111,9 @@ def _newest(table: "ibis.Table", events_max: int) -> pl.DataFrame:
     """Read the newest wants of a table of events, oldest first."""
     wanted = table.filter(table[EVENT_NAME].isin(WANTS) & table[ITEM].notnull())
     newest = wanted.order_by(wanted[TIME].desc()).limit(events_max)
-    events: pl.DataFrame = newest.select(*LEARN, TRANSACTION, PRICE, VISITOR, EVENT_ID).to_polars()
+    columns = (*LEARN, TRANSACTION, PRICE, COUNTRY, VISITOR, EVENT_ID)
+    events: pl.DataFrame = newest.select(*columns).to_polars()
     events = events.sort(TIME, EVENT_ID).with_columns(
         pl.col(TIME).cast(LEARN[TIME]), pl.coalesce(USER, VISITOR).alias(USER)
     )
-    return events.select(*LEARN, TRANSACTION, PRICE)
+    return events.select(*LEARN, TRANSACTION, PRICE, COUNTRY)

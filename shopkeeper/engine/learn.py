@@ -32,7 +32,7 @@ class Known:
     """What a shop knows: events in time order, and the catalogue."""
 
     events: pl.DataFrame
-    """`schema.LEARN` columns, `transaction_id` and `price_minor`."""
+    """`schema.LEARN` columns, `transaction_id`, `price_minor` and perhaps `country`."""
     products: pl.DataFrame
     """`schema.PRODUCTS`, perhaps with `vector`; its order numbers the products."""
     judged: pl.DataFrame | None = None

@@ -8,7 +8,6 @@ import logging
 import threading
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -17,8 +16,8 @@ import numpy as np
 import polars as pl
 
 from shopkeeper import registry
-from shopkeeper.arrays import Asked, Ids, Picks, Rows
-from shopkeeper.config import Config, Placement
+from shopkeeper.arrays import Asked, Ids, Rows
+from shopkeeper.config import Config
 from shopkeeper.contracts import Policy, Recommender
 from shopkeeper.engine import changes
 from shopkeeper.engine.catalogue import Catalogue
@@ -28,10 +27,13 @@ from shopkeeper.engine.fusion import Fusion
 from shopkeeper.engine.known import lake_of, records_of
 from shopkeeper.engine.models import Models
 from shopkeeper.engine.now import Now
-from shopkeeper.engine.page import compose
 from shopkeeper.engine.personal import Taste
+from shopkeeper.engine.rulebook import book_of
+from shopkeeper.engine.trace import Traces
 from shopkeeper.errors import NotFitted, ShopkeeperError
+from shopkeeper.explain.trees import Trees
 from shopkeeper.operations.bundles import Bundles
+from shopkeeper.rules.book import RuleBook
 from shopkeeper.schema import CATEGORY, PRODUCTS
 from shopkeeper.store.lake import Lake
 from shopkeeper.store.records import Records
@@ -40,6 +42,8 @@ from shopkeeper.streaming.state import OnlineState, Steps
 
 _log = logging.getLogger(__name__)
 
+TREES = "fusion/ranker/trees.onnx"
+"""Where a bundle has its ranker, if that is made of trees."""
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -55,12 +59,16 @@ class Live:
         self.changing = threading.RLock()
         """Held by whoever makes another `now`."""
         self.closed = threading.Event()
-        self._heard = 0
+        self._heard = self._heard_rules = 0
         self.policies: dict[str, Policy] = {
             name: registry.build("policies", name, **config.part("policies", name))
             for place in config.placements.values()
             for name in place.policies
         }
+        self.rules = RuleBook()
+        """Replaced as a whole when a rule changes."""
+        self.traces = Traces(config.serving.traces)
+        self._trees: tuple[str, Trees | None] = "", None
         self.records: Records
         self.log: EventLog | None = None
         """None where another process writes it: this one only reads."""
@@ -86,6 +94,7 @@ class Live:
         """
         records, lake = records_of(folder, config), lake_of(folder, config)
         heard, log = changes.heard(folder), None
+        heard_rules = changes.heard(folder, changes.RULES)
         try:
             log = EventLog(folder / "log", config.serving.segment_mb)
         except ShopkeeperError:
@@ -101,7 +110,8 @@ class Live:
                 models = pool.submit(Models.restore, config, bundles)
                 live = cls(folder, models.result(), config, Catalogue(products.result()))
                 live.records, live.log, live.state = records, log, state.result()
-                live._heard = heard
+                live._heard, live._heard_rules = heard, heard_rules
+                live.rules = book_of(records)
             live.state.append(left)
         except BaseException:
             if log is not None:
@@ -111,13 +121,15 @@ class Live:
         return live
 
     def follow(self, bundles: Bundles) -> None:
-        """Take a newer bundle and changed products, if there are any.
+        """Take a newer bundle, changed products and changed rules, if there are any.
 
         BadData: The newer bundle is damaged; the old one stays.
         """
         with self.changing:
             if self.closed.is_set():
                 return
+            if (heard := changes.heard(self.folder, changes.RULES)) != self._heard_rules:
+                self.rules, self._heard_rules = book_of(self.records), heard
             heard = changes.heard(self.folder)
             if bundles.current() != self.version:
                 models = Models.restore(self.config, bundles)
@@ -190,41 +202,44 @@ class Live:
         known = [part.ids for part in models.recommenders.values()]
         return known[0] if known else Ids.of([])
 
+    @property
+    def trees(self) -> Trees | None:
+        """The ranker as trees, read when an explanation first asks; None for another ranker."""
+        version, found = self._trees
+        if version != self.version:
+            file = self.folder / "bundles" / self.version / TREES
+            found = Trees.read(file.read_bytes()) if file.is_file() else None
+            self._trees = self.version, found
+        return found
+
     def asked(
         self,
-        steps: Steps,
-        seeds: Sequence[str] = (),
-        exclude: Sequence[str] = (),
+        histories: Sequence[Steps],
+        seeds: Sequence[Sequence[str]] = (),
+        exclude: Sequence[Sequence[str]] = (),
+        ids: Ids | None = None,
     ) -> Asked:
-        """Ask one question as the models number products; call it with the lock held.
+        """Ask a question for each history, from `state`; call it with the lock held.
 
         Args:
-            steps: What the shopper did, from `state`.
-            seeds: The product looked at, or those in the cart.
-            exclude: Products not to show.
+            histories: What each shopper did.
+            seeds: The product looked at, or those in the cart, for each; none by default.
+            exclude: Products not to show, for each.
+            ids: How to number products, if not as the models do.
 
         Returns:
-            One request at the shop's time.
+            Requests at the shop's time.
         """
-        seeded, banned = (self.ids.rows(list(names)) for names in (seeds, exclude))
-        seeded, banned = seeded[seeded >= 0], banned[banned >= 0]
-        return replace(
-            self.asked_at_once([steps]),
-            owner_S=np.zeros(len(seeded), np.int64),
-            item_S=seeded,
-            owner_X=np.zeros(len(banned), np.int64),
-            item_X=banned,
-            seeded_B=np.array([bool(seeds)]),
-        )
-
-    def asked_at_once(self, histories: Sequence[Steps]) -> Asked:
-        """Ask a question for each history, from `state`; call it with the lock held."""
-        ids = self.ids
-        if fresh := self.state.names(len(self._rows)):
-            self._rows = np.concatenate([self._rows, ids.rows(fresh)])
+        if ids is None:
+            ids = self.ids
+            if fresh := self.state.names(len(self._rows)):
+                self._rows = np.concatenate([self._rows, ids.rows(fresh)])
+            item_H = self._rows[np.concatenate([steps.item for steps in histories])]
+        else:
+            item_H = np.concatenate([ids.rows(self.state.named(steps)) for steps in histories])
         owner_H = np.repeat(np.arange(len(histories)), [len(steps) for steps in histories])
-        item_H = self._rows[np.concatenate([steps.item for steps in histories])]
         known = item_H >= 0
+        seeds = seeds or [()] * len(histories)
         return Asked(
             ids,
             np.full(len(histories), self._now_us()),
@@ -232,23 +247,13 @@ class Live:
             item_H[known],
             np.concatenate([steps.event for steps in histories])[known],
             np.concatenate([steps.time_us for steps in histories])[known],
+            *_rows_of(ids, seeds),
+            *_rows_of(ids, exclude or [()] * len(histories)),
+            np.array([bool(given) for given in seeds]),
         )
 
     def _now_us(self) -> int:
         return (self.clock.now() - EPOCH) // timedelta(microseconds=1)
-
-    def recommend(self, placement: Placement, asked: Asked, k: int, category: str = "") -> Picks:
-        """Answer one place on a page for each request; call it with the lock held."""
-        return compose(
-            asked,
-            placement,
-            self.models.recommenders,
-            self.models.fusion,
-            [self.policies[name] for name in placement.policies],
-            self.catalogue,
-            k,
-            category,
-        )
 
     def taste(self, now: Now, user_id: str | None, visitor_id: str | None) -> Taste | None:
         """Return what is known of a shopper's taste at a moment, None for one nobody knows."""
@@ -290,3 +295,10 @@ def _state(lake: Lake, config: Config) -> OnlineState:
     state = OnlineState(history_max=config.train.history_max)
     state.seed(past_events(lake, config.train.events_max))
     return state
+
+
+def _rows_of(ids: Ids, given: Sequence[Sequence[str]]) -> tuple[Rows, Rows]:
+    """Number the products given for each request: requests and rows, those that are known."""
+    owner = np.repeat(np.arange(len(given)), [len(names) for names in given])
+    row = ids.rows([name for names in given for name in names])
+    return owner[row >= 0], row[row >= 0]

@@ -75,7 +75,7 @@ class Models:
             )
         return cls(
             version=version,
-            clock=_clock(config, about),
+            clock=clock_of(config, about),
             recommenders=recommenders,
             fusion=fusion,
             encoder=registry.load(folder / "encoder"),
@@ -121,7 +121,8 @@ def restore_fusion(folder: Path, recommenders: Mapping[str, Recommender]) -> Fus
     )
 
 
-def _clock(config: Config, about: Mapping[str, Any]) -> Clock:
+def clock_of(config: Config, about: Mapping[str, Any]) -> Clock:
+    """Return the clock of a shop, by the manifest of its bundle."""
     if config.shop.clock == "live":
         return Clock()
     made, last = (datetime.fromisoformat(about[name]) for name in ("made", "last_event"))

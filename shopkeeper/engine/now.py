@@ -7,6 +7,7 @@ from the table of products and need no index. The next bundle has them all.
 """
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import polars as pl
@@ -15,11 +16,14 @@ from shopkeeper.contracts import Revisable
 from shopkeeper.engine.catalogue import Catalogue
 from shopkeeper.engine.finding import Finder, Found
 from shopkeeper.engine.models import Models
+from shopkeeper.engine.shelves import Shelves
 from shopkeeper.schema import PRODUCT_ID
 from shopkeeper.search.catalogue import ProductSearch
 from shopkeeper.search.crossed import Crossed
 from shopkeeper.search.text import fingerprints, product_text
 
+LITTLE_KNOWN = 3
+"""A product that was in so few baskets of the newest period is one that few know."""
 AT_ONCE = 500
 """So many new texts are encoded before they can be found: about a second or two."""
 
@@ -89,6 +93,19 @@ class Now:
             indexed=indexed,
             pending=self.pending.slice(AT_ONCE),
         )
+
+    @cached_property
+    def shelves(self) -> Shelves:
+        """Which products rules and filters mean."""
+        attributes = self.finder.search.attributes(self.catalogue.all())
+        return Shelves(attributes, self.catalogue.currency)
+
+    @cached_property
+    def little_known(self) -> list[str]:
+        """Products that few have bought, by id."""
+        sales = self.models.sales
+        items = self.catalogue.all()[PRODUCT_ID].to_list()
+        return sorted(item for item in items if sales.get(item, 0) <= LITTLE_KNOWN)
 
     def find(self, query: str, **asked: Any) -> Found:
         """Search the catalogue; see `Finder.find`."""

@@ -8,7 +8,8 @@ from typing import Any
 
 from shopkeeper import config, registry
 from shopkeeper.config import Config, Input
-from shopkeeper.errors import BadConfig
+from shopkeeper.errors import BadConfig, unknown
+from shopkeeper.schema import PRODUCTS
 
 
 @cache
@@ -43,7 +44,11 @@ def read(folder: Path) -> Config:
             f"[train] last_basket names '{sorted(strange)[0]}', which fused does not. Add it there "
             f"or take it out here."
         )
+    found = _without_untrained(found)
     for name, placement in found.placements.items():
+        for attribute in set(placement.filters) - set(config.PRICES):
+            if attribute not in PRODUCTS:
+                raise unknown(f"attribute for [placements.{name}] filters", attribute, PRODUCTS)
         strange = set(placement.sources) - set(found.train.recommenders)
         if strange:
             raise BadConfig(
@@ -118,6 +123,20 @@ def put(folder: Path, address: str, values: Mapping[str, Any], why: str) -> Path
     return path
 
 
+def _without_untrained(found: Config) -> Config:
+    """Leave out of placements that nobody wrote down what the shop does not train."""
+    trained = set(found.train.recommenders)
+    placements = dict(found.placements)
+    for name, placement in config.PLACEMENTS.items():
+        if placements[name] == placement:
+            sources = tuple(source for source in placement.sources if source in trained)
+            if sources:
+                placements[name] = dataclasses.replace(placement, sources=sources)
+            else:
+                del placements[name]
+    return dataclasses.replace(found, placements=placements)
+
+
 def _names_in(found: Config) -> list[tuple[str, str]]:
     named = [("data.sources", each.source) for each in found.inputs.values()]
     named += [("ranking", found.train.ranker)]
@@ -128,6 +147,6 @@ def _names_in(found: Config) -> list[tuple[str, str]]:
     named += [("recommenders", name) for name in found.train.recommenders + found.train.fused]
     named += [("features", name) for name in found.train.features]
     for placement in found.placements.values():
-        named += [("recommenders", name) for name in placement.sources]
+        named += [("recommenders", name) for name in placement.sources + placement.fallback]
         named += [("policies", name) for name in placement.policies]
     return named

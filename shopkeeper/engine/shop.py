@@ -8,29 +8,25 @@ with Shop.open("myshop") as shop:
 
 import logging
 import threading
-import time
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
 
-import numpy as np
-
 from shopkeeper.config import Placement
 from shopkeeper.engine import looks, settings
-from shopkeeper.engine.answering import answered, searched
 from shopkeeper.engine.answers import Answer, Receipt
 from shopkeeper.engine.catalogue import product_row, shown
+from shopkeeper.engine.deciding import Deciding
 from shopkeeper.engine.everyone import recommend_all
 from shopkeeper.engine.follower import Follower, follow
 from shopkeeper.engine.live import Live
+from shopkeeper.engine.recommending import Question, recommend
+from shopkeeper.engine.searching import Query, search
 from shopkeeper.engine.transfer import starting
 from shopkeeper.engine.voice import ByVoice
 from shopkeeper.errors import BadRequest, NotFitted, NotFound, ShopkeeperError, unknown
-from shopkeeper.explain.sentences import reasons
-from shopkeeper.features import PURCHASE
 from shopkeeper.operations.bundles import Bundles
 from shopkeeper.schema import PRODUCT_ID
 from shopkeeper.streaming.events import normalise
@@ -39,10 +35,9 @@ _log = logging.getLogger(__name__)
 
 WORDS_MAX = 300
 """Characters of a query that count."""
-NO_EVENTS = "More recommendations come once `shopkeeper train` has events to learn from."
 
 
-class Shop(ByVoice):
+class Shop(ByVoice, Deciding):
     """A shop's folder, opened. Models are loaded at the first question."""
 
     def __init__(self, folder: Path) -> None:
@@ -55,18 +50,7 @@ class Shop(ByVoice):
 
     @classmethod
     def open(cls, folder: str | Path) -> Self:
-        """Open the shop in `folder`.
-
-        Args:
-            folder: Holds `shop.toml`.
-
-        Returns:
-            The shop; nothing is loaded yet.
-
-        Raises:
-            NotFound: There is no shop.
-            BadConfig: Its settings are wrong.
-        """
+        """Open the shop in `folder`, which holds `shop.toml`; or raise NotFound, BadConfig."""
         return cls(Path(folder))
 
     def __enter__(self) -> Self:
@@ -141,6 +125,7 @@ class Shop(ByVoice):
         understand: bool = True,
         ignore: Sequence[str] = (),
         personal: bool = True,
+        segments: Sequence[str] = (),
     ) -> Answer:
         """Find products by words.
 
@@ -158,6 +143,7 @@ class Shop(ByVoice):
             ignore: Keys of `understood.chips` that the shopper took back.
             personal: Whether what suits the shopper may move up a little, as [search] personal
                 says. A product whose title or id was typed keeps its place.
+            segments: Groups of yours that the shopper is in, for rules.
 
         Returns:
             The page, with facets and what was understood.
@@ -166,24 +152,19 @@ class Shop(ByVoice):
             BadRequest: An argument is out of range or names what is not there.
             NotFitted: The shop was never trained.
         """
-        began = time.perf_counter()
         self._check_size(k, offset)
-        live = self.live
-        now, taste = live.now, None
-        if personal and self.config.search.personal:
-            taste = live.taste(now, user_id, visitor_id)
-        found = now.find(
-            query[:WORDS_MAX],
-            k=k,
-            offset=offset,
-            filters=filters,
-            price_min=price_min,
-            price_max=price_max,
-            sort=sort,
-            ignore=tuple(ignore) if understand else None,
-            lift=taste,
+        asked = Query(
+            text=query[:WORDS_MAX],
+            user_id=user_id,
+            visitor_id=visitor_id,
+            understand=understand,
+            ignore=ignore,
+            personal=personal,
+            segments=segments,
+            filters=filters or {},
         )
-        return searched(now, found, began, taste)
+        page = {"k": k, "offset": offset, "price_min": price_min, "price_max": price_max}
+        return search(self.live, asked, sort=sort, **page)
 
     def search_by_picture(self, picture: bytes, *, k: int = 24) -> Answer:
         """Find products that look like a picture file; see `engine.looks.by_picture`."""
@@ -205,7 +186,7 @@ class Shop(ByVoice):
         self._check_size(k, 0)
         return [{"text": text, "kind": kind} for text, kind in self.live.complete(prefix[:100], k)]
 
-    def recommend(
+    def recommend(  # noqa: PLR0913
         self,
         placement: str,
         *,
@@ -215,6 +196,9 @@ class Shop(ByVoice):
         items: Sequence[str] | None = None,
         exclude: Sequence[str] | None = None,
         category: str = "",
+        country: str = "",
+        window_days: float = 0.0,
+        segments: Sequence[str] = (),
     ) -> Answer:
         """Answer one place on a page.
 
@@ -225,7 +209,10 @@ class Shop(ByVoice):
             visitor_id: The browser, if not.
             items: The product looked at, or those in the cart.
             exclude: Products not to show.
-            category: Where somebody came in; counts only where nothing else is known.
+            category: Only products of this category, and below it.
+            country: Where what is hot is counted; everywhere by default.
+            window_days: The window it is counted in; the recommender's own by default.
+            segments: Groups of yours that the shopper is in, for rules.
 
         Returns:
             The page, each product with source and reason.
@@ -235,27 +222,25 @@ class Shop(ByVoice):
             BadRequest: `k` is out of range.
             NotFitted: The shop was never trained.
         """
-        began = time.perf_counter()
         place = self._place(placement)
         self._check_size(size := place.size if k is None else k, 0)
         live = self.live
         for item in items or ():
             live.catalogue.get(item)
-        steps = live.state.steps(user_id, visitor_id)
-        steps = steps.take(np.s_[-self.config.train.history_max :])
-        with live.lock:
-            asked = live.asked(steps, items or (), [*(exclude or ()), *(items or ())])
-            picks = live.recommend(place, asked, size, category)
-        bought = asked.ids.listed(asked.item_H[asked.event_H == PURCHASE])
-        items, because = picks.ids.listed(picks.item_E), picks.ids.listed(picks.because_E)
-        sources = [picks.sources[number] for number in picks.source_E]
-        products = live.products([*items, *because])
-        page = zip(items, sources, because, strict=True)
-        sentences = reasons(page, _titles(products), Counter(bought))
-        ranks = range(1, len(items) + 1)
-        rows = list(zip(items, picks.score_E.tolist(), ranks, sources, strict=True))
-        notes = [] if rows or live.models.fusion else [NO_EVENTS]
-        return answered(live, rows, sentences, len(rows), began, products=products, notes=notes)
+        question = Question(
+            name=placement,
+            placement=place,
+            k=size,
+            user_id=user_id,
+            visitor_id=visitor_id,
+            items=items or (),
+            exclude=exclude or (),
+            category=category,
+            country=country,
+            window_days=window_days,
+            segments=segments,
+        )
+        return recommend(live, question)
 
     def recommend_all(
         self, out: str | Path, placement: str = "home", *, k: int | None = None

@@ -18,11 +18,18 @@ ALONE = {
     "sequential": "Picked from your recent shopping",
     "bought_together": "Often bought together",
     "content": "Similar to what you like",
+    "best_sellers": "Best seller",
+    "new_arrivals": "New in this shop",
+    "rule": "Chosen by the shop",
+    "exploration": "Few have found this yet",
 }
 """What to say by source where no product led here."""
 
 OFTEN = "You buy this often"
 """What to say of `repeat` where the shopper bought the product more than once."""
+
+FOR_ALL = {"popular", "trending", "best_sellers", "new_arrivals", "rule", "exploration"}
+"""Sources that show everybody the same."""
 
 LED = {
     "bought_together": "Goes with {title}",
@@ -73,7 +80,7 @@ def _reason(
     if source == "repeat" and bought.get(item, 0) > 1:
         return OFTEN
     title = shortened(titles.get(because, "") or "") if because else ""
-    if source == "repeat" or because == item or not title or source in {"popular", "trending"}:
+    if source == "repeat" or because == item or not title or source in FOR_ALL:
         return ALONE.get(source, OTHERWISE)
     if source in LED:
         return LED[source].format(title=title)

@@ -5,7 +5,7 @@ frozen: prices and stock come with every call. Knows nothing of shoppers.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
@@ -14,108 +14,21 @@ from numpy.typing import NDArray
 
 from shopkeeper.contracts import Hits, Index, Numbered
 from shopkeeper.errors import BadRequest
-from shopkeeper.schema import ITEM, RANK, SCORE, SOURCE
+from shopkeeper.schema import ITEM, SCORE, SOURCE
 from shopkeeper.search import filters as narrowing
 from shopkeeper.search import text
 from shopkeeper.search.filters import Attributes, Filters, Rows
+from shopkeeper.search.found import Found, Ranked, Ruling, SearchPage, places_of
 
 K_MAX = 1_000
 DEEPER = 10
 """How many times more matches are looked at where a filter leaves too few."""
 ENOUGH = 50
-"""So many matches that pass a filter are enough to look no deeper."""
+"""So many matches that pass are enough. With fewer, as most of the best are gone or do not pass, a
+search looks deeper once, whatever page is asked for, or pages would not join."""
 Lift = Callable[[Rows], NDArray[np.float32]]
 """What else speaks for each of some rows of the products, from 0 to 1."""
 QUOTED_CHARS_MAX = 60
-
-PAGE = {ITEM: pl.String, SCORE: pl.Float32, RANK: pl.UInt32, SOURCE: pl.String}
-"""Columns of a page's rows; rank counts from 1 over all pages."""
-
-
-@dataclass(frozen=True)
-class SearchPage:
-    """A page of found products and what a shopper may do next; K products."""
-
-    ids: list[str]
-    """Best first."""
-    scores: list[float]
-    sources: list[str]
-    """Who found each product."""
-    places: list[int]
-    """The row of each in the table of products."""
-    raised: list[bool]
-    """Whether each stands higher than without `lift`."""
-    first_rank: int
-    """The rank of the first product over all pages, from 1."""
-    total: int
-    """How many products there are to page through."""
-    facets: dict[str, list[tuple[str, int]]] = field(default_factory=dict)
-    """Values and counts by attribute, most frequent first."""
-    notes: list[str] = field(default_factory=list)
-    """What the shopper should know, such as that a word was not found."""
-
-    @property
-    def rows(self) -> pl.DataFrame:
-        """`item_id`, `score`, `rank`, `source`, best first."""
-        ranks = range(self.first_rank, self.first_rank + len(self.ids))
-        columns = {ITEM: self.ids, SCORE: self.scores, RANK: ranks, SOURCE: self.sources}
-        return pl.DataFrame(columns, schema=PAGE)
-
-
-@dataclass(frozen=True)
-class _Found:
-    """K products that match the words, before filters; best first."""
-
-    rows: Rows
-    scores: NDArray[np.float32]
-    source: Rows
-    """Who found each: a place in `sources`. Shape [K]."""
-    sources: tuple[str, ...]
-    notes: list[str] = field(default_factory=list)
-    num_hits: int = 0
-    """How many products were found, also those that are no longer sold."""
-    complete: bool = True
-    """Whether these are all; False if more were cut off."""
-
-    def sources_of(self, rows: Rows) -> list[str]:
-        """Name who found each of some rows."""
-        if len(self.sources) == 1:
-            return [self.sources[0]] * len(rows)
-        return [self.sources[at] for at in self.source[_places(rows, self.rows)]]
-
-
-@dataclass(frozen=True)
-class _Ranked:
-    """M products that match and pass, in their order."""
-
-    before: Rows
-    """Without `lift`."""
-    rows: Rows
-    scores: NDArray[np.float32]
-
-    def page(
-        self,
-        page: Rows,
-        attributes: Attributes,
-        found: _Found,
-        offset: int,
-        total: int,
-        facets: dict[str, list[tuple[str, int]]],
-        notes: list[str],
-    ) -> SearchPage:
-        """Tell what a shopper sees of some of these rows."""
-        at = _places(page, self.rows)
-        return SearchPage(
-            ids=attributes.ids(page),
-            scores=self.scores[at].tolist(),
-            sources=found.sources_of(page),
-            places=page.tolist(),
-            raised=(at < _places(page, self.before)).tolist(),
-            first_rank=offset + 1,
-            total=total,
-            facets=facets,
-            notes=notes,
-        )
 
 
 @dataclass(frozen=True)
@@ -164,7 +77,7 @@ class ProductSearch:
         self.config = config or self.Config()
         self._seen: _Known | None = None
         self._sales: tuple[object, Attributes, NDArray[np.float32]] | None = None
-        self._shelves: tuple[NDArray[np.float32], _Found] | None = None
+        self._shelves: tuple[NDArray[np.float32], Found] | None = None
 
     def moved(
         self, index: Index, products: pl.DataFrame, popularity: Mapping[str, float] | None
@@ -205,6 +118,7 @@ class ProductSearch:
         group: bool | None = None,
         popularity: Mapping[str, float] | None = None,
         lift: Lift | None = None,
+        ruling: Ruling | None = None,
     ) -> SearchPage:
         """Answer one search.
 
@@ -223,6 +137,7 @@ class ProductSearch:
             popularity: Pieces sold by product id; pass the same object while nothing changed.
             lift: What else speaks for each of some products, from 0 to 1. It moves none past
                 another that is `lift_weight` better, and none whose title or id is the query.
+            ruling: What people decided on what is found.
 
         Returns:
             The page; empty with a note where nothing was found. BadRequest names the field that is
@@ -232,33 +147,31 @@ class ProductSearch:
         known = self._known(products)
         attributes, prior = known.attributes, self._prior(known.attributes, popularity)
         limits = (filters or {}, price_min, price_max)
-        browsing = not query.strip()
-        found = self._browse(prior) if browsing else self._find(query, vector, known)
+        found = self._find(query, vector, known) if query.strip() else self._browse(prior)
+        found = found.ruled(ruling)
         rows = narrowing.narrow(attributes, found.rows, *limits)
         if not found.complete and len(rows) < min(found.num_hits, ENOUGH):
-            # Most of the best matches are sold no more or do not pass: look deeper once. Whatever
-            # page is asked for, or pages would not join.
-            found = self._find(query, vector, known, deep=True)
+            found = self._find(query, vector, known, deep=True).ruled(ruling)
             rows = narrowing.narrow(attributes, found.rows, *limits)
         notes = [*found.notes, *self._excuse(query, found, rows)]
         counted = narrowing.facets(attributes, found.rows, *limits)
-        ranked = _Ranked(rows, rows, prior[rows])
-        if not browsing:
-            ranked = self._ranked(query, attributes, found, rows, prior, lift)
+        # An order that was asked for is not to be overruled.
+        ruling = ruling if sort == narrowing.SORTS[0] else None
+        ranked = self._ranked(query, attributes, found, rows, prior, lift).ruled(ruling)
         shown = narrowing.arrange(attributes, ranked.rows, sort)
         if self.config.group if group is None else group:
             shown = narrowing.one_per_group(attributes, shown)
-        page = shown[offset : offset + k]
-        return ranked.page(page, attributes, found, offset, len(shown), counted, notes)
+        shown = shown if ruling is None else ruling.placed(shown)
+        return ranked.page(shown, (offset, k), attributes, found, counted, notes)
 
     def _find(
         self, query: str, vector: NDArray[np.float32] | None, known: _Known, deep: bool = False
-    ) -> _Found:
+    ) -> Found:
         """Ask the index, and drop what is no longer sold."""
         if not text.words(query, text.QUERY_CHARS_MAX):
             note = f"There are no words in '{_quoted(query)}' to search for."
             nothing = np.zeros(0, np.int64)
-            return _Found(nothing, np.zeros(0, np.float32), nothing, ("",), notes=[note])
+            return Found(nothing, np.zeros(0, np.float32), nothing, ("",), notes=[note])
         depth = self.config.matches_max * (DEEPER if deep else 1)
         if isinstance(self.index, Numbered):
             hits = self.index.hits(query, vector, depth)
@@ -271,7 +184,7 @@ class ProductSearch:
         notes: list[str] = getattr(self.index, "notes", lambda _: [])(query)
         if len(source) and len(hits.sources) > 1 and (source == _place(hits, "dense")).all():
             notes = [f"No product has the words '{_quoted(query)}'; these are near in meaning."]
-        return _Found(
+        return Found(
             rows=rows[sold],
             scores=hits.scores[sold],
             source=source,
@@ -281,16 +194,16 @@ class ProductSearch:
             complete=len(rows) < depth or deep,
         )
 
-    def _browse(self, prior: NDArray[np.float32]) -> _Found:
+    def _browse(self, prior: NDArray[np.float32]) -> Found:
         """Return every product, best sellers first; kept while sales are the same."""
         kept = self._shelves
         if kept is None or kept[0] is not prior:
             rows = np.argsort(-prior, kind="stable")
-            found = _Found(rows, prior[rows], np.zeros(len(rows), np.int64), ("browse",))
+            found = Found(rows, prior[rows], np.zeros(len(rows), np.int64), ("browse",))
             self._shelves = kept = (prior, found)
         return kept[1]
 
-    def _excuse(self, query: str, found: _Found, rows: Rows) -> list[str]:
+    def _excuse(self, query: str, found: Found, rows: Rows) -> list[str]:
         """Say why a page is empty."""
         if len(rows) or (found.notes and not len(found.rows)):
             return []
@@ -303,26 +216,28 @@ class ProductSearch:
         self,
         query: str,
         attributes: Attributes,
-        found: _Found,
+        found: Found,
         rows: Rows,
         prior: NDArray[np.float32],
         lift: Lift | None,
-    ) -> _Ranked:
+    ) -> Ranked:
         """Order found rows by the share of the best score, and what sales and `lift` add to it."""
-        scores = found.scores[_places(rows, found.rows)] / max(
+        if not query.strip():
+            return Ranked(rows, rows, prior[rows])
+        scores = found.scores[places_of(rows, found.rows)] / max(
             float(found.scores.max(initial=0.0)), 1e-9
         )
         scores = scores + np.float32(self.config.popularity_weight) * prior[rows]
         order = np.argsort(-scores, kind="stable")
         rows, scores = rows[order], scores[order]
         if lift is None or not len(rows):
-            return _Ranked(rows, rows, scores)
+            return Ranked(rows, rows, scores)
         lifted = scores + np.float32(self.config.lift_weight) * lift(rows)
         named = _named(query, attributes, rows)
         order = np.arange(len(rows))
         by_lift = np.argsort(-lifted, kind="stable")
         order[~named] = by_lift[~named[by_lift]]
-        return _Ranked(rows, rows[order], lifted[order])
+        return Ranked(rows, rows[order], lifted[order])
 
     def _known(self, products: pl.DataFrame) -> _Known:
         """Return what is derived from `products`, kept while it is the same table."""
@@ -355,15 +270,6 @@ def _check(k: int, offset: int, sort: str) -> None:
     if offset < 0:
         raise BadRequest("offset", f"offset must be at least 0, but is {offset}.")
     narrowing.check_sort(sort)
-
-
-def _places(rows: Rows, among: Rows) -> Rows:
-    """Return where each of `rows` stands in `among`, which has them all, each once."""
-    if rows is among or not len(rows):
-        return np.arange(len(rows))
-    order = np.argsort(among)
-    places: Rows = order[np.searchsorted(among, rows, sorter=order)]
-    return places
 
 
 def _named(query: str, attributes: Attributes, rows: Rows) -> NDArray[np.bool_]:

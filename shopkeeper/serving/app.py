@@ -21,7 +21,15 @@ from shopkeeper.serving import problems, storefront
 from shopkeeper.serving.access import Access
 from shopkeeper.serving.guard import Guard
 from shopkeeper.serving.house import House
-from shopkeeper.serving.routes import events, health, pictures, products, recommend, search
+from shopkeeper.serving.routes import (
+    events,
+    health,
+    pictures,
+    products,
+    recommend,
+    rules,
+    search,
+)
 
 if TYPE_CHECKING:
     from shopkeeper.engine.shop import Shop
@@ -63,7 +71,7 @@ def create_app(shop: "Shop") -> FastAPI:
         redoc_url=None,
         lifespan=living,
     )
-    for part in (products, events, search, pictures, recommend, health):
+    for part in (products, events, search, pictures, recommend, rules, health):
         app.include_router(part.router(house))
     storefront.install(app, house)
     page = storefront.error_page(house)

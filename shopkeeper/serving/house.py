@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from fastapi import APIRouter, Depends
+
 from shopkeeper.serving.access import Access
 from shopkeeper.serving.calls import Calls
 from shopkeeper.serving.metrics import Metrics
@@ -32,6 +34,11 @@ class House:
     access: Access
     calls: Calls = field(default_factory=Calls)
     metrics: Metrics = field(default_factory=Metrics)
+
+    def routes(self, tag: str, scope: str) -> APIRouter:
+        """Return a router under `/v1`, whose requests need a scope."""
+        needed = [Depends(self.access.needs(scope))]
+        return APIRouter(prefix="/v1", tags=[tag], responses=PROBLEMS, dependencies=needed)
 
     @property
     def size_max(self) -> int:

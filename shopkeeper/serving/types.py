@@ -3,7 +3,7 @@
 import json
 from dataclasses import asdict
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field
 from starlette.responses import JSONResponse
@@ -12,10 +12,10 @@ from shopkeeper.engine.answers import Answer, Result
 from shopkeeper.search.understanding import Understood
 
 PERSON_CHARS_MAX = 200
-CATEGORY_CHARS_MAX = 500
 ITEMS_MAX = 500
 
 Id = Annotated[str, Field(min_length=1, max_length=PERSON_CHARS_MAX)]
+Debug = Literal["", "timing"]
 
 
 class ProductOut(BaseModel, extra="allow"):
@@ -77,6 +77,14 @@ class AnswerOut(BaseModel):
     notes: list[str]
     facets: dict[str, list[FacetValue]]
     understood: UnderstoodOut | None = Field(None, description="For searches.")
+    fallback: str | None = Field(
+        None,
+        description="What was given up so that anything can be shown.",
+        examples=["sources", "filters", "policies"],
+    )
+    timings: dict[str, float] | None = Field(
+        None, description="Milliseconds by stage, for `debug=timing`."
+    )
 
 
 class HeardOut(BaseModel):
@@ -159,12 +167,70 @@ class RecommendIn(BaseModel):
     visitor_id: Id | None = None
     items: list[Id] = Field([], max_length=ITEMS_MAX, description="The product or the cart.")
     exclude: list[Id] = Field([], max_length=ITEMS_MAX, description="Products not to show.")
-    category: str = Field(
-        "",
-        max_length=CATEGORY_CHARS_MAX,
-        description="Where somebody came in of whom nothing else is known.",
-        examples=["Home > Lamps"],
+    category: str = Field("", max_length=500, description="Only products of it, and below it.")
+    country: str = Field("", max_length=100, description="Where what is hot is counted.")
+    window_days: float = Field(0, ge=0, le=3650, description="The window it is counted in.")
+    segments: list[Id] = Field([], max_length=50, description="Groups of yours, for rules.")
+    debug: Debug = Field("", description="`timing` adds the time of each stage.")
+
+
+class RulesIn(BaseModel):
+    """Rules to add, or to put in the place of those of their ids; all or none."""
+
+    rules: list[dict[str, Any]] = Field(
+        examples=[
+            [
+                {
+                    "id": "advent",
+                    "action": "pin",
+                    "place": 1,
+                    "target": {"items": ["85123A"]},
+                    "when": {"placements": ["home", "search"], "contains": "tea light"},
+                    "end": "2026-12-24T00:00:00Z",
+                }
+            ]
+        ]
     )
+    force: bool = Field(False, description="Take rules that contradict others, too.")
+
+
+class RuleOut(BaseModel, extra="allow"):
+    """A rule, and what becomes of it."""
+
+    id: str
+    action: str = Field(examples=["pin", "boost", "bury", "hide", "filter"])
+    target: dict[str, Any]
+    does: str = Field(description="In words.")
+    active: bool = Field(description="Whether it is on, and the shop's time in its window.")
+    warnings: list[str]
+
+
+class RulesOut(BaseModel):
+    """Rules, those that hold first."""
+
+    request_id: str
+    rules: list[RuleOut]
+
+
+class RulesPutOut(BaseModel):
+    """What became of rules. They hold in the next answer."""
+
+    request_id: str
+    accepted: int
+    conflicts: list[str]
+
+
+class RulesGoneOut(BaseModel):
+    """How many rules were deleted."""
+
+    request_id: str
+    removed: int
+
+
+class ExplainedOut(BaseModel, extra="allow"):
+    """Why an answer is as it is, or why a product is not in it."""
+
+    request_id: str
 
 
 class ProblemOut(BaseModel):
@@ -212,12 +278,13 @@ def understood(found: Understood | None) -> dict[str, Any] | None:
     }
 
 
-def answered(answer: Answer, notes: list[str] | None = None) -> Json:
+def answered(answer: Answer, notes: list[str] | None = None, debug: str = "") -> Json:
     """Return an answer as JSON, its number also in the header.
 
     Args:
         answer: What the shop said.
         notes: Said before the answer's own notes.
+        debug: `timing` to tell the time of each stage.
 
     Returns:
         The response in the shape of `AnswerOut`; built by hand, since checking our own answer
@@ -236,6 +303,10 @@ def answered(answer: Answer, notes: list[str] | None = None) -> Json:
         },
         "understood": understood(answer.understood),
     }
+    if answer.fallback:
+        content["fallback"] = answer.fallback
+    if debug:
+        content["timings"] = {name: round(ms, 3) for name, ms in answer.timings.items()}
     if answer.heard:
         content["heard"] = asdict(answer.heard)
     return Json(content, headers={"x-request-id": answer.request_id})

@@ -6,7 +6,7 @@ a bound parameter. Knows nothing of history; that is the lake's.
 """
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -37,6 +37,7 @@ def _table(name: str, shape: dict[str, schema.Dtype], *key: str) -> sql.Table:
 _KEYS = ("kind", "subject", "id")
 _PRODUCTS = _table("products", schema.PRODUCTS, schema.PRODUCT_ID)
 _OVERRIDES = _table("overrides", schema.OVERRIDES, *_KEYS)
+_RULES = _table("rules", schema.RULES, "id")
 
 
 class Records:
@@ -146,6 +147,33 @@ class Records:
     def overrides(self) -> pl.DataFrame:
         """Return every decision as `schema.OVERRIDES` rows, oldest first."""
         return self._database.rows([sql.select(_OVERRIDES)], schema.OVERRIDES).sort("time")
+
+    def put_rules(self, rules: Mapping[str, str]) -> None:
+        """Add rules, JSON by id, or replace those of their ids, in one transaction.
+
+        Args:
+            rules: What `rules.rule.Rule.to_json` returns, written down, by id.
+
+        Raises:
+            BadData: An id is empty or too long.
+        """
+        now = datetime.now(UTC)
+        given = [(id, rule, now) for id, rule in sorted(rules.items())]
+        rows = _ready(pl.DataFrame(given, schema=schema.RULES, orient="row"), schema.RULES)
+        with self._database.writing() as connection:
+            self._database.replace(connection, _RULES, rows)
+
+    def remove_rules(self, ids: Iterable[str]) -> int:
+        """Delete rules by id in one transaction, and return how many there were."""
+        with self._database.writing() as connection:
+            return sum(
+                connection.execute(sql.delete(_RULES).where(_RULES.c.id.in_(part))).rowcount
+                for part in _parts(ids)
+            )
+
+    def rules(self) -> pl.DataFrame:
+        """Return every rule as `schema.RULES` rows, by id."""
+        return self._database.rows([sql.select(_RULES)], schema.RULES).sort("id")
 
     def forget(self, user_id: str) -> int:
         """Delete every row about a shopper, and return how many there were."""

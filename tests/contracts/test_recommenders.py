@@ -47,7 +47,15 @@ NETWORK = {"width": 16, "blocks": 1, "epochs_max": 2, "history_max": 9}
 LEARNED_WITH_TORCH = ("sequential", "hstu", "gru", "two_tower", "generative")
 
 SETTINGS = {
-    "trending": {"recent_days": 3.0, "base_days": 9.0, "buyers_min": 1, "significance": 0.0},
+    "trending": {
+        "recent_days": 3.0,
+        "base_days": 9.0,
+        "buyers_min": 1,
+        "significance": 0.0,
+        "false_share": 1.0,
+    },
+    "best_sellers": {"window_days": 5.0, "other_days": (2.0,)},
+    "new_arrivals": {"days": 60.0, "settled_days": 0.0},
     "bought_together": {"baskets_min": 1, "shrinkage": 1.5, "complements": 7, "basket_max": 90},
     "ials": {"width": 5, "iterations": 4, "unseen_weight": 0.3, "seed": 2, "steps": 2},
     "sequential": {**NETWORK, "heads": 1, "negatives": 5, "start_nearby": 0.5},

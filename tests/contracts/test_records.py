@@ -321,7 +321,11 @@ def test_the_steps_lead_to_the_tables_that_statements_are_made_of(records, engin
         }
         versions = connection.exec_driver_sql("SELECT version_num FROM alembic_version").all()
     assert changes == []
-    assert keys == {"products": ["id"], "overrides": ["kind", "subject", "id"]}
+    assert keys == {
+        "products": ["id"],
+        "overrides": ["kind", "subject", "id"],
+        "rules": ["id"],
+    }
     assert versions == [(migrations.known()[-1],)]
 
 

@@ -2,21 +2,16 @@
 
 import secrets
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter
 from starlette.responses import JSONResponse
 
-from shopkeeper.serving.house import PROBLEMS, House
+from shopkeeper.serving.house import House
 from shopkeeper.serving.types import EventsIn, EventsOut
 
 
 def router(house: House) -> APIRouter:
     """Return the routes."""
-    routes = APIRouter(
-        prefix="/v1",
-        tags=["events"],
-        responses=PROBLEMS,
-        dependencies=[Depends(house.access.needs("events"))],
-    )
+    routes = house.routes("events", "events")
 
     @routes.post("/events", response_model=EventsOut)
     async def take(body: EventsIn) -> JSONResponse:

@@ -2,22 +2,17 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, File, Query, UploadFile
+from fastapi import APIRouter, File, Query, UploadFile
 from starlette.responses import JSONResponse
 
 from shopkeeper.serving.filters import cut
-from shopkeeper.serving.house import PROBLEMS, House
+from shopkeeper.serving.house import House
 from shopkeeper.serving.types import AnswerOut, answered
 
 
 def router(house: House) -> APIRouter:
     """Return the routes."""
-    routes = APIRouter(
-        prefix="/v1",
-        tags=["search"],
-        responses=PROBLEMS,
-        dependencies=[Depends(house.access.needs("read"))],
-    )
+    routes = house.routes("search", "read")
     size = Annotated[int, Query(ge=1, le=house.size_max)]
 
     @routes.post("/search/picture", response_model=AnswerOut)

@@ -7,18 +7,16 @@ from fastapi import APIRouter, Depends, Path, Query
 from starlette.responses import JSONResponse
 
 from shopkeeper.serving.filters import parse
-from shopkeeper.serving.house import PROBLEMS, House
+from shopkeeper.serving.house import House
 from shopkeeper.serving.types import AnswerOut, Json, ProductOut, ProductsIn, ProductsOut, answered
 
 
 def router(house: House) -> APIRouter:
     """Return the routes."""
-    routes = APIRouter(prefix="/v1", tags=["products"], responses=PROBLEMS)
-
-    reads = [Depends(house.access.needs("read"))]
+    routes = house.routes("products", "read")
     changes = [Depends(house.access.needs("admin"))]
 
-    @routes.get("/products", response_model=AnswerOut, dependencies=reads)
+    @routes.get("/products", response_model=AnswerOut)
     async def browse(
         k: Annotated[int, Query(ge=1, le=house.size_max)] = 24,
         offset: Annotated[int, Query(ge=0, le=100 * house.size_max)] = 0,
@@ -31,7 +29,7 @@ def router(house: House) -> APIRouter:
         house.metrics.answered("products", len(answer.results))
         return answered(answer)
 
-    @routes.get("/products/{item_id:path}", response_model=ProductOut, dependencies=reads)
+    @routes.get("/products/{item_id:path}", response_model=ProductOut)
     async def read(item_id: Annotated[str, Path(max_length=200)]) -> JSONResponse:
         """Read one product."""
         product: dict[str, Any] = await house.calls.answer(house.shop.product, item_id)

@@ -6,32 +6,50 @@ from fastapi import APIRouter, Depends, Path, Query
 from starlette.responses import JSONResponse
 
 from shopkeeper.errors import BadRequest, NotFound
-from shopkeeper.serving.house import PROBLEMS, House
-from shopkeeper.serving.types import (
-    CATEGORY_CHARS_MAX,
-    ITEMS_MAX,
-    AnswerOut,
-    Id,
-    RecommendIn,
-    answered,
-)
+from shopkeeper.serving.house import House
+from shopkeeper.serving.types import ITEMS_MAX, AnswerOut, Debug, Id, RecommendIn, answered
 
 Place = Annotated[str, Path(max_length=100, examples=["home"])]
 Ids = Annotated[list[Id] | None, Query(max_length=ITEMS_MAX)]
+OPTIONAL = ("k", "category", "country", "window_days", "segments")
+"""What few requests name."""
+
+
+async def _place(
+    category: Annotated[str, Query(max_length=500, description="Only products of it.")] = "",
+    country: Annotated[str, Query(max_length=100, description="Where what is hot counts.")] = "",
+    window_days: Annotated[float, Query(ge=0, le=3650, allow_inf_nan=False)] = 0,
+    segments: Annotated[list[Id] | None, Query(max_length=50)] = None,
+    debug: Annotated[Debug, Query(description="`timing` adds the time of each stage.")] = "",
+) -> dict[str, Any]:
+    return {
+        "category": category,
+        "country": country,
+        "window_days": window_days,
+        "segments": segments or [],
+        "debug": debug,
+    }
+
+
+async def _asked(
+    place: Annotated[dict[str, Any], Depends(_place)],
+    user_id: Annotated[Id | None, Query()] = None,
+    visitor_id: Annotated[Id | None, Query()] = None,
+    items: Ids = None,
+    exclude: Ids = None,
+) -> RecommendIn:
+    return RecommendIn.model_construct(
+        user_id=user_id, visitor_id=visitor_id, items=items or [], exclude=exclude or [], **place
+    )
 
 
 def router(house: House) -> APIRouter:
     """Return the routes."""
-    routes = APIRouter(
-        prefix="/v1",
-        tags=["recommend"],
-        responses=PROBLEMS,
-        dependencies=[Depends(house.access.needs("read"))],
-    )
+    routes = house.routes("recommend", "read")
 
     async def ask(placement: str, body: RecommendIn) -> JSONResponse:
-        more: dict[str, Any] = {} if body.k is None else {"k": body.k}
-        more |= {"category": body.category} if body.category else {}
+        given = {name: getattr(body, name) for name in OPTIONAL}
+        known: dict[str, Any] = {name: value for name, value in given.items() if value}
         try:
             answer = await house.calls.answer(
                 house.shop.recommend,
@@ -40,35 +58,23 @@ def router(house: House) -> APIRouter:
                 visitor_id=body.visitor_id,
                 items=body.items or None,
                 exclude=body.exclude or None,
-                **more,
+                **known,
             )
         except NotFound as error:
             if placement in house.shop.placements():
                 raise BadRequest("items", str(error)) from error
             raise
         house.metrics.answered(placement, len(answer.results))
-        return answered(answer)
+        return answered(answer, debug=body.debug)
 
     @routes.get("/recommend/{placement}", response_model=AnswerOut)
     async def read(
         placement: Place,
+        asked: Annotated[RecommendIn, Depends(_asked)],
         k: Annotated[int | None, Query(ge=1, le=house.size_max)] = None,
-        user_id: Annotated[Id | None, Query()] = None,
-        visitor_id: Annotated[Id | None, Query()] = None,
-        items: Ids = None,
-        exclude: Ids = None,
-        category: Annotated[str, Query(max_length=CATEGORY_CHARS_MAX)] = "",
     ) -> JSONResponse:
-        """Recommend; `items` and `exclude` may be repeated."""
-        body = RecommendIn.model_construct(
-            k=k,
-            user_id=user_id,
-            visitor_id=visitor_id,
-            items=items or [],
-            exclude=exclude or [],
-            category=category,
-        )
-        return await ask(placement, body)
+        """Recommend; `items`, `exclude` and `segments` may be repeated."""
+        return await ask(placement, asked.model_copy(update={"k": k}))
 
     @routes.post("/recommend/{placement}", response_model=AnswerOut)
     async def post(placement: Place, body: RecommendIn) -> JSONResponse:

@@ -8,8 +8,16 @@ from pydantic import Field
 from starlette.responses import JSONResponse
 
 from shopkeeper.serving.filters import FILTER_CHARS_MAX, FILTERS_MAX, cut, parse
-from shopkeeper.serving.house import PROBLEMS, House
-from shopkeeper.serving.types import PERSON_CHARS_MAX, AnswerOut, SuggestOut, VoiceOut, answered
+from shopkeeper.serving.house import House
+from shopkeeper.serving.types import (
+    PERSON_CHARS_MAX,
+    AnswerOut,
+    Debug,
+    Id,
+    SuggestOut,
+    VoiceOut,
+    answered,
+)
 from shopkeeper.serving.visits import Who
 
 Price = Annotated[float | None, Query(ge=0, le=1e9, allow_inf_nan=False, examples=[2.5])]
@@ -32,8 +40,12 @@ async def _reading(
     personal: Annotated[
         bool, Query(description="Whether what suits the shopper may move up a little.")
     ] = True,
+    segments: Annotated[
+        list[Id] | None, Query(max_length=50, description="Groups of yours, for rules.")
+    ] = None,
 ) -> dict[str, Any]:
-    return {"understand": understand, "ignore": ignore or (), "personal": personal}
+    read: dict[str, Any] = {"understand": understand, "ignore": ignore or (), "personal": personal}
+    return read | ({"segments": segments} if segments else {})
 
 
 async def _bounds(price_min: Price = None, price_max: Price = None) -> dict[str, Any]:
@@ -42,12 +54,7 @@ async def _bounds(price_min: Price = None, price_max: Price = None) -> dict[str,
 
 def router(house: House) -> APIRouter:
     """Return the routes."""
-    routes = APIRouter(
-        prefix="/v1",
-        tags=["search"],
-        responses=PROBLEMS,
-        dependencies=[Depends(house.access.needs("read"))],
-    )
+    routes = house.routes("search", "read")
 
     async def page(
         reading: Annotated[dict[str, Any], Depends(_reading)],
@@ -73,12 +80,13 @@ def router(house: House) -> APIRouter:
         q: Annotated[str, Query(description="What was typed.", examples=["tea light"])],
         who: Annotated[Who, Depends(_who)],
         wanted: Page,
+        debug: Annotated[Debug, Query(description="`timing` adds the time of each stage.")] = "",
     ) -> JSONResponse:
         """Find products by words and meaning."""
         query, notes = cut(q)
         answer = await house.calls.answer(house.shop.search, query, **wanted, **who)
         house.metrics.answered("search", len(answer.results))
-        return answered(answer, notes)
+        return answered(answer, notes, debug)
 
     @routes.post("/search/voice", response_model=VoiceOut)
     async def search_by_voice(

@@ -12,8 +12,9 @@ from shopkeeper import Shop
 from shopkeeper.arrays import Asked
 from shopkeeper.cli.main import app
 from shopkeeper.engine import everyone
+from shopkeeper.engine.candidates import led, ordered
 from shopkeeper.engine.clock import Clock
-from shopkeeper.engine.page import compose
+from shopkeeper.engine.wanted import Wanted
 from shopkeeper.errors import BadConfig, BadRequest, NotFound
 
 
@@ -59,16 +60,16 @@ def test_a_batch_of_every_kind_of_request_is_answered_as_each_of_them_alone(shop
     )
     who = [("12000", None), ("nobody", None), ("12003", None), (None, "v"), ("12004", None)]
     with live.lock:
-        together = live.asked_at_once([live.state.steps(*one) for one in who])
+        together = live.asked([live.state.steps(*one) for one in who])
     together = replace(
         together, owner_X=np.array([0, 2, 2]), item_X=together.ids.rows(["22005", *ids[:2]])
     )
     for name, place in live.config.placements.items():
-        policies = [live.policies[policy] for policy in place.policies]
+        wanted = Wanted(placement=place, k=6)
 
-        def answer(asked: Asked, place=place, policies=policies):
-            parts = (live.recommenders, live.fusion, policies, live.catalogue)
-            return compose(asked, place, *parts, 6).table()
+        def answer(asked: Asked, wanted=wanted):
+            found = ordered(asked, wanted, live.recommenders, live.fusion)
+            return led(found.page, asked, live.recommenders).table()
 
         whole = answer(together)
         assert (

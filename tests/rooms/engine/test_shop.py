@@ -51,7 +51,7 @@ def test_two_shoppers_see_different_pages_and_strangers_the_popular(shop):
     assert len(pages[2]) == 6
 
 
-def test_who_comes_in_by_a_category_sees_first_what_is_popular_there(shop):
+def test_who_comes_in_by_a_category_sees_what_is_there(shop):
     kinds = {
         "22020": "Home > Clocks",
         "22021": "Home > Clocks > Wall",
@@ -62,13 +62,9 @@ def test_who_comes_in_by_a_category_sees_first_what_is_popular_there(shop):
     def ids(**asked):
         return [one.id for one in shop.recommend("home", k=6, **asked).results]
 
-    plain, there = ids(), ids(category="Home > Clocks")
-    assert set(there[:2]) == {"22020", "22021"}
-    assert there[2:] == [item for item in plain if item not in there[:2]][:4]
-    assert ids(category="Nowhere") == plain
-    # Of whom more is known, that counts.
-    assert ids(user_id="12000", category="Home > Clocks") == ids(user_id="12000")
-    assert ids(items=["22001"], category="Home > Clocks") == ids(items=["22001"])
+    assert set(ids(category="Home > Clocks")) == {"22020", "22021"}
+    assert set(ids(user_id="12000", category="Home > Clocks")) == {"22020", "22021"}
+    assert ids(category="Nowhere") == ids()
 
 
 def test_a_look_changes_the_next_page_of_a_visitor(shop):

@@ -7,7 +7,8 @@ import pytest
 from shopkeeper import registry, schema
 from shopkeeper.encoders.hashing import Hashing
 from shopkeeper.errors import BadRequest
-from shopkeeper.search.catalogue import PAGE, ProductSearch
+from shopkeeper.search.catalogue import ProductSearch
+from shopkeeper.search.found import PAGE
 from shopkeeper.search.text import product_text
 
 ENCODER = Hashing(Hashing.Config(width=128))
