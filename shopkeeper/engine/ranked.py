@@ -30,14 +30,21 @@ class Ranked:
         return united, features, self._fusion.ranker.score(features)
 
     @cached_property
-    def _parts(self) -> tuple[str, NDArray[np.float64]]:
-        """How parts of scores were found, and the parts, [N, F]."""
-        united, features, _ = self._found
-        trees = self._live.trees
-        if trees is not None:
-            return "trees", trees.contributions(features)[1]
-        parts = left_out(self._fusion.ranker.score, features, np.arange(len(united)))
-        return "left out", parts
+    def _by_trees(self) -> NDArray[np.float64] | None:
+        """What each feature added to each score, [N, F]; None where trees do not tell."""
+        _, features, scores = self._found
+        if self._live.trees is None:
+            return None
+        mean, parts = self._live.trees.contributions(features)
+        # A ranker may do more than add up its trees.
+        return parts if np.allclose(mean + parts.sum(axis=1), scores, atol=1e-3) else None
+
+    def _parts(self, at: int) -> tuple[str, NDArray[np.float64]]:
+        """Return what each feature added to one score, [F], and how that was found."""
+        if self._by_trees is not None:
+            return "trees", self._by_trees[at]
+        score = self._fusion.ranker.score
+        return "left out", left_out(score, self._found[1], np.array([at]))[0]
 
     def _row(self, item: str) -> int | None:
         united = self._found[0]
@@ -90,20 +97,20 @@ class Ranked:
         at = self._row(item)
         if at is None:
             return []
-        how, parts = self._parts
-        heaviest = np.argsort(-np.abs(parts[at]), kind="stable")[:most]
+        how, parts = self._parts(at)
+        heaviest = np.argsort(-np.abs(parts), kind="stable")[:most]
         names, about = self._fusion.names(), self._about
         values = self._found[1][at]
         return [
             {
                 "feature": names[column],
                 "value": None if np.isnan(values[column]) else round(float(values[column]), 4),
-                "contribution": round(float(parts[at, column]), 5),
+                "contribution": round(float(parts[column]), 5),
                 "about": about[column],
                 "by": how,
             }
             for column in heaviest.tolist()
-            if parts[at, column]
+            if parts[column]
         ]
 
     @cached_property

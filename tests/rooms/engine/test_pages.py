@@ -391,6 +391,29 @@ def test_only_the_newest_answers_are_kept(shop):
         shop.explain(answer.request_id, item_id="gone")
 
 
+def test_a_ranker_without_trees_is_asked_with_one_feature_left_out_at_a_time(shop):
+    answer = shop.recommend("home", user_id="12000", k=3)
+    ways = []
+    for trees in (shop.live.trees, None):
+        shop.live._trees = shop.live.version, trees
+        told = shop.explain(answer.request_id)["results"]
+        ways.append({one["by"] for result in told for one in result["factors"]})
+    shop.live._trees = "", None
+    assert ways == [{"trees"}, {"left out"}]
+
+
+def test_evidence_that_is_taken_away_lowers_the_score(shop):
+    told = shop.explain(shop.recommend("home", user_id="12000", k=8).request_id, rescore=True)
+    lowers = [
+        evidence["lowers"]
+        for result in told["results"]
+        for evidence in result["evidence"]
+        if evidence.get("lowers") is not None
+    ]
+    assert len(lowers) >= 5
+    assert sum(lowers) >= 0.8 * len(lowers)
+
+
 def test_rules_come_into_a_running_shop_at_once_and_survive_it(trained):
     pin = {"id": "p", "action": "pin", "place": 1, "target": {"items": ["22003"]}}
     with Shop.open(trained) as shop:
