@@ -79,9 +79,10 @@ def test_what_cannot_be_started_from_is_said(other, tmp_path):
         starting(tmp_path, without, other)
 
 
-def test_the_command_refuses_a_folder_that_is_no_shop(trained, tmp_path):
+def test_the_command_refuses_a_folder_that_is_no_shop(tmp_path):
+    (tmp_path / "shop.toml").write_text("")
     run = CliRunner().invoke(
-        app, ["train", "--shop", str(trained), "--from", str(tmp_path / "none")]
+        app, ["train", "--shop", str(tmp_path), "--from", str(tmp_path / "none")]
     )
     assert run.exit_code != 0
     assert isinstance(run.exception, ShopkeeperError) or "no shop" in run.output
