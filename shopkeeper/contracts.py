@@ -363,9 +363,10 @@ class Foretelling(Protocol):
     """A ranker that says the chance of each step towards a sale, and what the sale is worth."""
 
     def outcomes(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return the chances of a click and of a click that ends in a sale, [N, 2] in [0, 1].
+        """Return the chances of a click and of a click that ends in a sale, [N, T] in [0, 1].
 
-        A third column is what the impression is worth, where `fit` was told of values.
+        As many columns as `fit` was told of: clicks alone make one, and a third is what the
+        impression is worth.
         """
 
 

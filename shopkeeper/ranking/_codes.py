@@ -17,7 +17,7 @@ FOLDS = 5
 
 
 class Codes:
-    """What trees are told in the place of codes, histories and the place on the page."""
+    """What trees are told in the place of codes and histories; nothing of the place on the page."""
 
     def __init__(self, columns: Columns = AMOUNTS, prior: float = 20.0) -> None:
         """Take what columns are; `prior` is how many rows the overall rate counts as."""
@@ -53,14 +53,11 @@ class Codes:
         return self._laid(features, rates)
 
     def laid(self, features: Floats) -> Floats:
-        """Return what trees are asked with, as if all stood first on the page, [N, F']."""
+        """Return what trees are asked with, [N, F']."""
         if self.columns == AMOUNTS:
             return features
         rates = {at: self._told(features, at, "rate") for at in self.columns.codes}
-        laid = self._laid(features, rates)
-        if self.columns.place is not None:
-            laid[:, self.columns.place] = 0
-        return laid
+        return self._laid(features, rates)
 
     def origin(self, num_features: int) -> NDArray[np.int64]:
         """Return the column that each column of what trees are told came from, [F']."""
@@ -97,6 +94,9 @@ class Codes:
             laid[:, at] = rate
         for past in self.columns.histories.values():
             laid[:, past] = np.nan
+        if self.columns.place is not None:
+            # Trees start from what the place explains, and must not see it.
+            laid[:, self.columns.place] = 0
         seen = [self._told(features, at, "seen") for at in self.columns.codes]
         alike = [_lessons.again(features, key, at) for key, at in self.columns.histories.items()]
         return np.column_stack([laid, *seen, *alike]).astype(np.float32)

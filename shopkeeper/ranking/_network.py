@@ -19,8 +19,9 @@ FILE = "network.onnx"
 class Settings:
     """Settings of the networks and of how they learn."""
 
-    models: int = 2
-    """How many networks, each with other requests held back; what they say is averaged."""
+    models: int = 1
+    """How many networks, each with other requests held back; what they say is averaged. Each adds
+    its time to every answer."""
     width: int = 8
     """Numbers that each column is turned into."""
     hidden: tuple[int, ...] = (128, 64)

@@ -2,7 +2,8 @@
 
 Source: LightGBM (Ke et al., NeurIPS 2017). Two kinds of trees are joined: binary log loss, for in
 a basket every product bought is equally right, and LambdaMART (Burges, MSR-TR-2010-82), which
-looks at the top of the list. In the place of a code, trees see how often it was followed by a sale.
+looks at the top of the list. In the place of a code, trees see how often it was followed by a sale;
+what logistic regression says of the place on the page, they start from.
 Learning needs LightGBM; answering runs the trees in ONNX Runtime.
 Knows nothing of where features or candidates come from.
 """
@@ -93,6 +94,7 @@ class Gbdt:
         config = self.config
         self._codes = Codes(columns, config.codes_prior)
         origin = self._codes.origin(features.shape[1])
+        places = _place_odds(config.seed, features, labels, weights, owners, columns)
         if columns != AMOUNTS:
             features = self._codes.learned(features, labels, weights, owners)
         chance = np.random.default_rng(config.seed).random(labels.size)
@@ -103,6 +105,7 @@ class Gbdt:
             labels[kept],
             weight=weights[kept],
             group=np.diff(begins, append=np.count_nonzero(kept)),
+            init_score=None if places is None else places[kept],
             params=self._params(0),
         )
         shares = {"binary": 1 - config.order_share, "lambdarank": config.order_share}
@@ -177,6 +180,19 @@ class Gbdt:
             "force_row_wise": True,
             "verbose": -1,
         }
+
+
+def _place_odds(seed: int, *lessons: Any) -> NDArray[np.float64] | None:
+    """Return what the place of each row adds to its log odds, [N]; None where there is none."""
+    if lessons[-1].place is None:
+        return None
+    from shopkeeper.ranking.logistic import Logistic
+
+    logistic = Logistic(Logistic.Config(seed=seed)).fit(*lessons)
+    labels, weights = lessons[1], lessons[2]
+    rate = float(labels @ weights / weights.sum())
+    # Trees that are told where to start do not look for the overall rate themselves.
+    return np.asarray(logistic.place_odds(lessons[0]) + np.log(rate / (1 - rate)))
 
 
 def _lightgbm() -> Any:

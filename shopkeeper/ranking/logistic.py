@@ -86,6 +86,16 @@ class Logistic:
         sizes = [int(self._arrays[f"codes{at}"].max()) + 1 for at in self._tables()]
         return _sums(self._arrays["weights"], amounts_NA, numbers_NC, sizes).astype(np.float32)
 
+    def place_odds(self, features: NDArray[np.float32]) -> Doubles:
+        """Return what the place of each row adds to the log odds of the first place, [N]."""
+        assert self.columns.place is not None, "there is no place to speak of"
+        codes = _lessons.codes_of(features[:, self.columns.place])
+        numbers = self._arrays[f"codes{self.columns.place}"]
+        # The table of the place stands last.
+        odds = self._arrays["weights"][-int(numbers.max()) - 1 :]
+        first = _lessons.number_of(np.zeros(1, np.int64), numbers)
+        return np.asarray(odds[_lessons.number_of(codes, numbers)] - odds[first])
+
     def save(self, folder: Path) -> None:
         """Write the weights into an empty `folder`."""
         if not self._arrays:

@@ -81,6 +81,18 @@ def _start(network: Clicks, known: Impressions) -> None:
         for head, hits, among in zip(network.body.heads(), hits_T[:2], among_T, strict=False):
             rate = float(np.clip(hits / max(among, 1e-9), 1e-6, 1 - 1e-6))
             head.bias.fill_(np.log(rate / (1 - rate)))
+    if network.place is not None:
+        network.look(*_rates(known, known.features[:, network.place]))
+
+
+def _rates(known: Impressions, place: Floats) -> tuple[Floats, Floats]:
+    """Return each place that was seen, and its share of clicks, drawn a little to that of all."""
+    seen = np.isfinite(place) & (place >= 0)
+    places, at = np.unique(place[seen], return_inverse=True)
+    count = np.bincount(at, known.weights[seen])
+    hits = np.bincount(at, (known.labels[:, 0] * known.weights)[seen])
+    rate = (hits + 10 * hits.sum() / max(count.sum(), 1e-9)) / (count + 10)
+    return places, rate.astype(np.float32)
 
 
 def _teach(network: Clicks, known: Impressions, number: int, plan: Plan, how: Learning) -> None:

@@ -25,6 +25,7 @@ CONFIG = Config(
     parts={
         "features.sources": {"recommenders": ("repeat", "item_knn")},
         "ranking.gbdt": {"trees": 10, "leaf_rows_min": 5, "threads": 1},
+        "ranking.deep": {"models": 1, "epochs_max": 10, "batch": 128},
     },
 )
 
@@ -55,12 +56,14 @@ def ranked(fusion, requests, k):
     return fusion.rank(Asked.of(requests, fusion.ids), k).table()
 
 
-def test_the_ranker_learns_the_rhythm_and_repeat_alone_cannot():
+@pytest.mark.parametrize("ranker", ["gbdt", "logistic", "deep"])
+def test_the_ranker_learns_the_rhythm_and_repeat_alone_cannot(ranker):
     due = {
         row[USER]: row[ITEM]
         for row in EVENTS.filter(pl.col(TIME) >= END).unique(USER, keep="first").to_dicts()
     }
-    learner, fusion = learn(CONFIG, KNOWN, END)
+    config = replace(CONFIG, train=replace(CONFIG.train, ranker=ranker))
+    learner, fusion = learn(config, KNOWN, END)
     requests = asked()
     users = requests[USER].to_list()
 

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from shopkeeper import registry
+from shopkeeper.contracts import Columns
 from shopkeeper.ranking._trees import _below
 
 CHANCE = np.random.default_rng(3)
@@ -40,3 +41,18 @@ def test_a_threshold_becomes_the_float32_at_or_below_it():
         assert float(near) <= threshold
         with np.errstate(over="ignore"):
             assert float(np.nextafter(near, np.float32(np.inf))) > threshold
+
+
+def test_a_code_does_not_tell_trees_their_own_label():
+    # Each code is seen four times and says nothing; read with its own label it would say all.
+    code = CHANCE.permutation(np.repeat(np.arange(500), 4))
+    amount = CHANCE.normal(size=2000)
+    labels = (CHANCE.random(2000) < 1 / (1 + np.exp(-amount))).astype(np.float32)
+    features = np.column_stack([amount, code]).astype(np.float32)
+    ranker = registry.build(
+        "ranking", "gbdt", models=1, threads=1, trees=20, order_share=0.0, codes_prior=1.0
+    )
+    rows = np.ones(2000, np.float32), np.arange(2000)
+    gain = ranker.fit(features, labels, *rows, Columns(codes=(1,))).gains()
+    assert gain.shape == (2,)
+    assert gain[0] > 0.6

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from shopkeeper import registry
+from shopkeeper.contracts import Foretelling
 from shopkeeper.errors import BadConfig, BadData
 
 QUICK = {"models": 1, "epochs_max": 8, "batch": 256, "learning_rate": 4e-3, "hidden": (32, 16)}
@@ -30,6 +31,7 @@ def taught():
 
 def test_the_chances_of_click_and_sale_are_found(taught):
     x, labels, click, sale = impressions(seed=1)
+    assert isinstance(taught, Foretelling)
     found = taught.outcomes(x)
     assert np.abs(found[:, 0] - click).mean() < 0.05
     assert np.abs(found[:, 1] - sale).mean() < 0.05
