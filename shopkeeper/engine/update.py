@@ -2,7 +2,7 @@
 
 Recommenders that can, learn on from their weights; those that count, count again, which is quick.
 The ranker stays: it learned on held-back periods how far to trust each recommender, which a few
-days change little, and learning it is most of a training. Whether it still fits is measured with
+days change little, and learning it is half of a training. Whether it still fits is measured with
 all the rest: the page after an update to the middle of what is new is compared with the page of
 the bundle in use, on what its shoppers bought next. Knows nothing of search.
 """
