@@ -136,6 +136,8 @@ def _rows(folder):
     return tables
 
 
+# Forty loads, each in a process of its own: four minutes on a calm machine.
+@pytest.mark.timeout(1200)
 def test_a_load_killed_at_20_random_moments_ends_as_a_calm_one_when_run_again(tmp_path):
     calm = gift_file.shop(tmp_path / "calm")
     whole_s = max(_load(calm), _load(gift_file.shop(tmp_path / "second")))
